@@ -1,0 +1,59 @@
+/**
+ * What the scanner reports of a JSON object, without ever building it: the
+ * spans of its top-level members and how much text each of them holds.
+ */
+
+export type JsonKind = 'string' | 'number' | 'boolean' | 'null' | 'object' | 'array';
+
+/** One member of the top-level object. Offsets are bytes into the whole body. */
+export interface Member {
+  readonly key: string;
+  /** First byte of the key's opening quote. */
+  readonly keyStart: number;
+  readonly valueStart: number;
+  /** One past the last byte of the value. */
+  readonly valueEnd: number;
+  readonly kind: JsonKind;
+  /** Direct children of an array or object value; 0 for scalars. */
+  readonly children: number;
+  /** Kinds of an array's direct children. */
+  readonly childKinds: readonly JsonKind[];
+  /**
+   * UTF-8 bytes of all string values inside this value, escapes decoded, keys
+   * excluded; for a string value its own. A lone surrogate escape counts 3.
+   */
+  readonly stringBytes: number;
+  /** UTF-8 bytes of all object keys inside this value, escapes decoded. */
+  readonly keyBytes: number;
+  /** Number literals inside this value, at any depth. */
+  readonly numbers: number;
+}
+
+export interface ScannedObject {
+  readonly members: ReadonlyMap<string, Member>;
+  /** Offset of the top-level closing brace. */
+  readonly closingBrace: number;
+  readonly bytes: number;
+}
+
+export type ScanErrorCode =
+  | 'syntax'
+  | 'invalid_utf8'
+  | 'too_deep'
+  | 'not_an_object'
+  | 'duplicate_key'
+  | 'too_many_members'
+  | 'truncated';
+
+export interface ScanError {
+  readonly code: ScanErrorCode;
+  /** Plain words for the client, naming the field or the byte offset. */
+  readonly message: string;
+  readonly offset: number;
+}
+
+/** Replaces a top-level member's value, or adds the member; `json` is the new value's text. */
+export interface Edit {
+  readonly key: string;
+  readonly json: string;
+}

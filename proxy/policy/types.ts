@@ -1,0 +1,219 @@
+/**
+ * The words of kvgate as types: what a request asks for, what is known of the
+ * instances that could serve it, and what was decided. Everything here is
+ * plain immutable data; the functions beside this file turn it into a Decision.
+ */
+import type { KvLayout } from '../memory/kv-layout.ts';
+
+/** How an engine holds KV: see ARCHITECTURE.md, "Memory models". */
+export type MemoryModel = KvLayout['model'];
+
+export type Level = 'low' | 'medium' | 'high' | 'critical' | 'emergency';
+
+/** A token count that may not be exact yet: `lo <= exact <= hi` always holds. */
+export interface TokenBounds {
+  readonly lo: number;
+  readonly expected: number;
+  readonly hi: number;
+  /** Where the numbers come from: proven from the bytes, counted, or given as ids. */
+  readonly source: 'bytes' | 'engine' | 'token-ids';
+}
+
+/** What a generation request asks for, in the engine's terms, whatever its dialect. */
+export interface RequestShape {
+  readonly kind: 'chat' | 'completion';
+  readonly model: string | null;
+  /** Prompt tokens of all prompts of the body together, template framing included. */
+  readonly promptTokens: TokenBounds;
+  /** Prompts in the body: 1 for chat, the array's length for a completion. */
+  readonly prompts: number;
+  /** Sequences generated for each prompt (`n`, `best_of`). */
+  readonly samplesPerPrompt: number;
+  /** Output tokens asked for, of one sequence; null when the request names none. */
+  readonly requestedOutputTokens: number | null;
+  readonly stream: boolean;
+  /** As given by the request; null when it names none and the engine's default holds. */
+  readonly temperature: number | null;
+  readonly topP: number | null;
+  readonly hasTools: boolean;
+  readonly hasResponseFormat: boolean;
+}
+
+/** Sequences in flight that the request becomes on the engine. */
+export function sequencesOf(shape: RequestShape): number {
+  return shape.prompts * shape.samplesPerPrompt;
+}
+
+/**
+ * The charge of one request on one instance, in the instance's own currency
+ * (`dynamic`: bytes, `paged`: blocks, `slots`: cells).
+ */
+export interface Charge {
+  readonly sequences: number;
+  readonly promptTokens: number;
+  readonly outputTokens: number;
+  /** Units until the first token is known to have been produced. */
+  readonly prefillUnits: number;
+  /** Units at prompt + output tokens, the last moment of decoding. */
+  readonly finalUnits: number;
+  /** The larger of the two: what must be free for the request to be safe. */
+  readonly peakUnits: number;
+  /** KV bytes at the end of decoding; null when the model's geometry is unknown. */
+  readonly kvBytes: number | null;
+  /** The seed formula's figure (all layers, full attention), reported beside the real one. */
+  readonly naiveBytes: number | null;
+}
+
+export interface Sampling {
+  readonly temperature?: number;
+  readonly topP?: number;
+}
+
+/** What the request is allowed to be when it goes out. */
+export interface Grant {
+  /** Output tokens of one sequence; null: nothing is written, the request goes as it came. */
+  readonly outputTokens: number | null;
+  /** Sampling values to set; empty when the level changes none. */
+  readonly sampling: Sampling;
+}
+
+export type Capacity =
+  /** Measured or told by the engine: units that leases may fill. */
+  | { readonly state: 'known'; readonly units: number }
+  /** Readings are missing or stale: a lowered budget, on the ledger alone. */
+  | { readonly state: 'conservative'; readonly units: number; readonly why: string }
+  /** `--on-stale pass`, or an engine whose limit is unknown and accepted as such. */
+  | { readonly state: 'unlimited'; readonly why: string }
+  /** `--on-stale reject`, or nothing was ever known: nothing may be admitted. */
+  | { readonly state: 'blind'; readonly why: string };
+
+/** A live lease, as far as a forecast needs it. */
+export interface Freeing {
+  readonly atMs: number;
+  readonly units: number;
+  readonly sequences: number;
+}
+
+/** One instance at the moment of a decision. */
+export interface InstanceView {
+  readonly name: string;
+  readonly layout: KvLayout;
+  readonly capacity: Capacity;
+  /** Units promised: the sum of the peaks of live leases, plus what others hold there. */
+  readonly committedUnits: number;
+  /** Sequences in flight, of kvgate and of others. */
+  readonly sequences: number;
+  /** Hard limit of sequences (slots, `max_num_seqs`); null when there is none. */
+  readonly maxSequences: number | null;
+  /** Soft limit of sequences from degradation or `--max-concurrency`; null: none. */
+  readonly concurrencyCap: number | null;
+  readonly level: Level;
+  /** The longest output seen lately (q99), null until enough was learned. */
+  readonly learnedOutputTokens: number | null;
+  /** Predicted ends of live leases, soonest first; an unknown end is left out. */
+  readonly freeing: readonly Freeing[];
+}
+
+export interface PoolView {
+  readonly name: string;
+  /** The multi-GPU pool that large requests prefer. */
+  readonly large: boolean;
+  /** Healthy instances only. */
+  readonly instances: readonly InstanceView[];
+  /** Requests already waiting for this pool: a newcomer may not overtake them. */
+  readonly waiting: number;
+  /** Predicted time until those ahead have been admitted; null when unknown. */
+  readonly waitAheadMs: number | null;
+}
+
+/** The session a request belongs to, as accounted before the request. */
+export interface SessionView {
+  readonly liveBytes: number;
+  readonly residentBytes: number;
+}
+
+export interface PolicyConfig {
+  readonly largeRequestTokens: number;
+  readonly largeRequestKvBytes: number;
+  readonly sessionKvLimitBytes: number;
+  readonly shortWaitMs: number;
+  readonly queueTimeoutMs: number;
+  readonly queueMax: number;
+  readonly shrinkFloor: number;
+  readonly minOutputTokens: number;
+  readonly degrade: 'seed' | 'memory-only' | 'off';
+  readonly admissionOrder: readonly AdmissionStep[];
+}
+
+export type AdmissionStep = 'route' | 'short-queue' | 'shrink' | 'queue';
+
+export interface DecideInput {
+  readonly shape: RequestShape;
+  /** The prompt tokens to decide with: `lo`, `hi` or the exact count. */
+  readonly promptTokens: number;
+  readonly session: SessionView | null;
+  /** `X-Kvgate-Degrade: never`: neither the level nor a shrink may touch the request. */
+  readonly neverDegrade: boolean;
+  /** Pools that serve the model, the default one first. */
+  readonly pools: readonly PoolView[];
+  readonly queueLength: number;
+  readonly nowMs: number;
+  readonly config: PolicyConfig;
+}
+
+export type AdmitReason =
+  | 'fits'
+  | 'large_request'
+  | 'session_limit'
+  | 'pool_full'
+  | 'memory_pressure'
+  | 'capacity';
+
+export type RejectReason =
+  | 'never_fits'
+  | 'session_kv_limit'
+  | 'session_busy'
+  | 'memory_pressure'
+  | 'queue_full'
+  | 'queue_deadline'
+  | 'no_healthy_instance'
+  | 'telemetry_blind'
+  | 'draining';
+
+interface DecisionBase {
+  readonly level: Level;
+  readonly promptTokens: number;
+}
+
+export interface AdmitDecision extends DecisionBase {
+  readonly action: 'accept' | 'shrink' | 'route';
+  readonly reason: AdmitReason;
+  readonly pool: string;
+  readonly instance: string;
+  readonly grant: Grant;
+  readonly charge: Charge;
+}
+
+export interface QueueDecision extends DecisionBase {
+  readonly action: 'queue';
+  readonly reason: 'short_wait' | 'memory_pressure';
+  readonly pool: string;
+  readonly predictedWaitMs: number | null;
+  readonly charge: Charge;
+}
+
+export interface RejectDecision extends DecisionBase {
+  readonly action: 'reject';
+  readonly reason: RejectReason;
+  /** When enough memory is predicted to be free; null when that cannot be said. */
+  readonly retryAfterMs: number | null;
+  /** The charge on the instance that came nearest; null when there was none to ask. */
+  readonly charge: Charge | null;
+}
+
+export type Decision = AdmitDecision | QueueDecision | RejectDecision;
+
+/** Ends a switch over a union: a new member is a compile error, not a silent default. */
+export function assertNever(value: never): never {
+  throw new TypeError(`unexpected variant: ${JSON.stringify(value)}`);
+}
