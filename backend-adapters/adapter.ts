@@ -122,12 +122,7 @@ export interface StreamEvent {
 
 export type ErrorClass =
   /** The caller's own mistake: passed on as it is. */
-  | 'client'
-  | 'loading'
-  | 'busy'
-  | 'overflow'
-  | 'oom'
-  | 'fault';
+  'client' | 'loading' | 'busy' | 'overflow' | 'oom' | 'fault';
 
 export interface Adapter {
   readonly name: string;

@@ -16,7 +16,7 @@ export interface Member {
   readonly kind: JsonKind;
   /** Direct children of an array or object value; 0 for scalars. */
   readonly children: number;
-  /** Kinds of an array's direct children. */
+  /** The distinct kinds of an array's direct children, in order of first appearance. */
   readonly childKinds: readonly JsonKind[];
   /**
    * UTF-8 bytes of all string values inside this value, escapes decoded, keys
@@ -25,7 +25,7 @@ export interface Member {
   readonly stringBytes: number;
   /** UTF-8 bytes of all object keys inside this value, escapes decoded. */
   readonly keyBytes: number;
-  /** Number literals inside this value, at any depth. */
+  /** Number literals inside this value, at any depth; 1 for a number value itself. */
   readonly numbers: number;
 }
 

@@ -1,8 +1,12 @@
 /**
- * How one instance lays out KV in memory, and how many units of its own
- * currency a request holds there. Pure arithmetic over a ModelSpec.
+ * How one instance lays out KV in memory, and the KV bytes that tokens take
+ * whatever the layout. Pure arithmetic over a ModelSpec; what a layout adds of
+ * its own is in dynamic.ts, paged.ts and slots.ts.
+ *
+ * Functions that take `sequences` want the tokens of all of them together and
+ * hold for every way the tokens may be split between them.
  */
-import type { ModelSpec } from './model-spec.ts';
+import type { LayerGroup, ModelSpec } from './model-spec.ts';
 
 export interface DynamicLayout {
   readonly model: 'dynamic';
@@ -35,3 +39,59 @@ export interface SlotsLayout {
 }
 
 export type KvLayout = DynamicLayout | PagedLayout | SlotsLayout;
+
+/**
+ * Bytes of one token in one layer of a group on one GPU. Heads are split over
+ * the GPUs of a tensor-parallel instance and replicated beyond one head each.
+ */
+export function tokenBytesOfLayer(
+  group: LayerGroup,
+  kvBytesPerElement: number,
+  tensorParallel = 1,
+): number {
+  const kvHeadsPerGpu = Math.max(1, Math.ceil(group.kvHeads / tensorParallel));
+  return kvHeadsPerGpu * (group.keyDim + group.valueDim) * kvBytesPerElement;
+}
+
+/** Tokens that a layer of the group keeps: all of them, or a window of each sequence. */
+export function keptTokens(group: LayerGroup, tokens: number, sequences = 1): number {
+  return group.windowTokens === null ? tokens : Math.min(tokens, sequences * group.windowTokens);
+}
+
+/**
+ * KV bytes while decoding, on each GPU: sliding layers keep their window only.
+ * The formula is 2048 x (F x n + S x min(n, W)) for gpt-oss in bf16
+ * (measured on transformers' DynamicCache; vLLM's kv_cache_interface.py).
+ *
+ * @param kvBytesPerElement 2 for bf16 and f16; may be a fraction (q8_0: 1.0625)
+ */
+export function steadyKvBytes(
+  spec: ModelSpec,
+  tokens: number,
+  kvBytesPerElement: number,
+  tensorParallel = 1,
+  sequences = 1,
+): number {
+  const bytes = spec.groups.reduce(
+    (sum, group) =>
+      sum +
+      group.layers *
+        tokenBytesOfLayer(group, kvBytesPerElement, tensorParallel) *
+        keptTokens(group, tokens, sequences),
+    0,
+  );
+  return Math.ceil(bytes);
+}
+
+/**
+ * The plain formula, tokens x layers x kv_heads x head_dim x 2 x dtype bytes,
+ * over all GPUs and as if every layer had full attention: an upper bound of
+ * the KV, and exactly what transformers holds at the end of prefill.
+ */
+export function naiveKvBytes(spec: ModelSpec, tokens: number, kvBytesPerElement: number): number {
+  const bytesPerToken = spec.groups.reduce(
+    (sum, group) => sum + group.layers * tokenBytesOfLayer(group, kvBytesPerElement),
+    0,
+  );
+  return Math.ceil(bytesPerToken * tokens);
+}

@@ -3,21 +3,18 @@
  * instances that could serve it, and what was decided. Everything here is
  * plain immutable data; the functions beside this file turn it into a Decision.
  */
+import type { Charge } from '../memory/charge.ts';
 import type { KvLayout } from '../memory/kv-layout.ts';
+import type { TokenBounds } from '../memory/token-bounds.ts';
+
+export { assertNever } from '../memory/assert-never.ts';
+export type { Charge } from '../memory/charge.ts';
+export type { TokenBounds } from '../memory/token-bounds.ts';
 
 /** How an engine holds KV: see ARCHITECTURE.md, "Memory models". */
 export type MemoryModel = KvLayout['model'];
 
 export type Level = 'low' | 'medium' | 'high' | 'critical' | 'emergency';
-
-/** A token count that may not be exact yet: `lo <= exact <= hi` always holds. */
-export interface TokenBounds {
-  readonly lo: number;
-  readonly expected: number;
-  readonly hi: number;
-  /** Where the numbers come from: proven from the bytes, counted, or given as ids. */
-  readonly source: 'bytes' | 'engine' | 'token-ids';
-}
 
 /** What a generation request asks for, in the engine's terms, whatever its dialect. */
 export interface RequestShape {
@@ -42,26 +39,6 @@ export interface RequestShape {
 /** Sequences in flight that the request becomes on the engine. */
 export function sequencesOf(shape: RequestShape): number {
   return shape.prompts * shape.samplesPerPrompt;
-}
-
-/**
- * The charge of one request on one instance, in the instance's own currency
- * (`dynamic`: bytes, `paged`: blocks, `slots`: cells).
- */
-export interface Charge {
-  readonly sequences: number;
-  readonly promptTokens: number;
-  readonly outputTokens: number;
-  /** Units until the first token is known to have been produced. */
-  readonly prefillUnits: number;
-  /** Units at prompt + output tokens, the last moment of decoding. */
-  readonly finalUnits: number;
-  /** The larger of the two: what must be free for the request to be safe. */
-  readonly peakUnits: number;
-  /** KV bytes at the end of decoding; null when the model's geometry is unknown. */
-  readonly kvBytes: number | null;
-  /** The seed formula's figure (all layers, full attention), reported beside the real one. */
-  readonly naiveBytes: number | null;
 }
 
 export interface Sampling {
@@ -89,7 +66,8 @@ export type Capacity =
 
 /** A live lease, as far as a forecast needs it. */
 export interface Freeing {
-  readonly atMs: number;
+  /** Predicted end; null when nothing was learned of the instance's speed yet. */
+  readonly atMs: number | null;
   readonly units: number;
   readonly sequences: number;
 }
@@ -110,7 +88,7 @@ export interface InstanceView {
   readonly level: Level;
   /** The longest output seen lately (q99), null until enough was learned. */
   readonly learnedOutputTokens: number | null;
-  /** Predicted ends of live leases, soonest first; an unknown end is left out. */
+  /** Live leases with their predicted ends, in any order. */
   readonly freeing: readonly Freeing[];
 }
 
@@ -120,10 +98,16 @@ export interface PoolView {
   readonly large: boolean;
   /** Healthy instances only. */
   readonly instances: readonly InstanceView[];
-  /** Requests already waiting for this pool: a newcomer may not overtake them. */
-  readonly waiting: number;
-  /** Predicted time until those ahead have been admitted; null when unknown. */
-  readonly waitAheadMs: number | null;
+  /** Requests already waiting for this pool, first come first: a newcomer may not overtake. */
+  readonly waiting: readonly Waiting[];
+}
+
+/** A queued request, as far as a forecast needs it. */
+export interface Waiting {
+  readonly units: number;
+  readonly sequences: number;
+  /** Predicted time from its admission to its end; null when nothing was learned yet. */
+  readonly durationMs: number | null;
 }
 
 /** The session a request belongs to, as accounted before the request. */
@@ -212,8 +196,3 @@ export interface RejectDecision extends DecisionBase {
 }
 
 export type Decision = AdmitDecision | QueueDecision | RejectDecision;
-
-/** Ends a switch over a union: a new member is a compile error, not a silent default. */
-export function assertNever(value: never): never {
-  throw new TypeError(`unexpected variant: ${JSON.stringify(value)}`);
-}

@@ -1,0 +1,102 @@
+/**
+ * How llama-server shares its KV cells between slots, and of what type they
+ * are. No endpoint tells either (server-context.cpp, /props), so it comes from
+ * the operator or from the server's command line. Whatever stays unknown is
+ * taken as the arrangement in which a wrong guess only costs room: one pool of
+ * a single slot's context.
+ */
+import type { EngineHints } from '../adapter.ts';
+import { flagInteger, flagSwitch, flagValue } from '../command-line.ts';
+import { bytesPerElement, DEFAULT_BYTES_PER_ELEMENT } from './kv-cache-type.ts';
+
+export interface KvArrangement {
+  readonly unified: boolean;
+  readonly kvBytesPerElement: number;
+  readonly warnings: readonly string[];
+}
+
+export interface SlotSizes {
+  readonly slots: number;
+  /** `n_ctx` of one slot, as /props reports it. */
+  readonly slotTokens: number;
+}
+
+/** llama.cpp rounds a slot's share of the context up to this many cells (llama-context.cpp). */
+const CONTEXT_ROUNDING = 256;
+
+const CAPPED_SLOTS =
+  'with --kv-unified-per-slot no more than the context of one slot is used: if the pool holds the context of every slot, pass --kv-layout split';
+
+export function kvArrangement(
+  hints: EngineHints,
+  args: readonly string[] | null,
+  sizes: SlotSizes,
+): KvArrangement {
+  const sharing = cellSharing(hints, args, sizes);
+  const type = cellType(hints, args);
+  const warnings = [sharing.warning, type.warning].filter((warning) => warning !== null);
+  return { unified: sharing.unified, kvBytesPerElement: type.kvBytesPerElement, warnings };
+}
+
+/**
+ * llama-server's own rule (server.cpp): without -np it opens 4 slots over one
+ * unified pool, with -np every slot has its own part unless --kv-unified is given.
+ */
+function cellSharing(
+  hints: EngineHints,
+  args: readonly string[] | null,
+  { slots, slotTokens }: SlotSizes,
+): { readonly unified: boolean; readonly warning: string | null } {
+  if (hints.kvLayout !== 'auto') return { unified: hints.kvLayout === 'unified', warning: null };
+  if (slots === 1) return { unified: false, warning: null };
+  if (args === null) {
+    return {
+      unified: true,
+      warning: `the server's command line can't be seen, so its ${slots} slots are assumed to share one pool of ${slotTokens} tokens: if -np was given without --kv-unified, pass --kv-layout split to use the context of every slot`,
+    };
+  }
+  const asked = flagSwitch(args, ['-kvu', '--kv-unified'], ['-no-kvu', '--no-kv-unified']);
+  if (asked !== null) return { unified: asked, warning: null };
+  if (args.includes('--kv-unified-per-slot')) return { unified: true, warning: CAPPED_SLOTS };
+  const parallel = flagInteger(args, ['-np', '--parallel']) ?? -1;
+  if (parallel < 1) return { unified: true, warning: null };
+  const context = flagInteger(args, ['-c', '--ctx-size']) ?? 0;
+  // LLAMA_ARG_KV_UNIFIED may be set out of sight; a slot larger than its part shows it.
+  const part = Math.ceil(context / slots / CONTEXT_ROUNDING) * CONTEXT_ROUNDING;
+  if (context > 0 && slotTokens > part) return { unified: true, warning: null };
+  if (context > 0) return { unified: false, warning: null };
+  return {
+    unified: false,
+    warning:
+      'its slots are taken as separate because -np is on its command line: if LLAMA_ARG_KV_UNIFIED is set in its environment, pass --kv-layout unified',
+  };
+}
+
+/** The wider of the types of keys and values: the layout knows one for both. */
+function cellType(
+  hints: EngineHints,
+  args: readonly string[] | null,
+): { readonly kvBytesPerElement: number; readonly warning: string | null } {
+  if (hints.kvBytesPerElement !== null) {
+    return { kvBytesPerElement: hints.kvBytesPerElement, warning: null };
+  }
+  if (args === null) {
+    return {
+      kvBytesPerElement: DEFAULT_BYTES_PER_ELEMENT,
+      warning: 'the KV cache type is taken as f16: if -ctk or -ctv was given, pass --kv-dtype',
+    };
+  }
+  const types = [
+    flagValue(args, ['-ctk', '--cache-type-k']),
+    flagValue(args, ['-ctv', '--cache-type-v']),
+  ].map((type) => type ?? 'f16');
+  const sizes = types.map(bytesPerElement);
+  const unknown = types.find((_, index) => sizes[index] === null);
+  return {
+    kvBytesPerElement: Math.max(...sizes.map((size) => size ?? DEFAULT_BYTES_PER_ELEMENT)),
+    warning:
+      unknown === undefined
+        ? null
+        : `the KV cache type ${unknown} is not known: pass --kv-dtype, 2 bytes an element are assumed`,
+  };
+}

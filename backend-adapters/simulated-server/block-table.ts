@@ -1,0 +1,153 @@
+/**
+ * The blocks one sequence holds in a vLLM pool. GPT-OSS has two groups of
+ * layers and both take from the same pool: the full group keeps a block for
+ * every 16 tokens, the sliding group only those its window still reaches
+ * (vLLM kv_cache_manager and single_type_kv_cache_manager).
+ */
+import type { BlockPool } from './block-pool.ts';
+import type { LayerGroup } from './content-chain.ts';
+import { BLOCK_TOKENS, ContentChain } from './content-chain.ts';
+import type { ModelGeometry } from './geometry.ts';
+import { kvBytesPerTokenLayer } from './geometry.ts';
+
+/** Bytes of one pool block: 16 tokens in all layers of one group; both groups have as many layers. */
+export function pageBytes(model: ModelGeometry): number {
+  return model.fullLayers * BLOCK_TOKENS * kvBytesPerTokenLayer(model);
+}
+
+/** The most blocks the sliding group holds while `inFlightTokens` at a time are computed. */
+export function slidingBlocksBound(
+  tokens: number,
+  windowTokens: number,
+  inFlightTokens: number,
+): number {
+  const window = Math.ceil((windowTokens - 1 + inFlightTokens) / BLOCK_TOKENS) + 1;
+  return Math.min(blocksOf(tokens), window);
+}
+
+export class BlockTable {
+  readonly #pool: BlockPool;
+  readonly #windowTokens: number;
+  readonly #full: number[] = [];
+  /** Block index to block; indexes before the window are gone. */
+  readonly #sliding = new Map<number, number>();
+  readonly #contents: ContentChain;
+
+  constructor(pool: BlockPool, windowTokens: number, tokenAt: (index: number) => number) {
+    this.#pool = pool;
+    this.#windowTokens = windowTokens;
+    this.#contents = new ContentChain(tokenAt);
+  }
+
+  /**
+   * Takes the longest cached prefix of `tokens` known tokens, if what is left of
+   * them fits the pool as a whole; vLLM admits on that gate alone, output is not
+   * reserved. Returns the tokens found, or null where the rest does not fit.
+   */
+  admit(tokens: number, inFlightTokens: number): number | null {
+    // The last token is always computed: its logits give the next one.
+    const hits = this.#cachedBlocks(Math.floor(Math.max(0, tokens - 1) / BLOCK_TOKENS));
+    const windowStart = this.#firstInWindow(hits * BLOCK_TOKENS);
+    const found = [...range(0, hits)].map((index) => this.#lookUp(index, 'full'));
+    const foundSliding = [...range(windowStart, hits)].map((index) =>
+      this.#lookUp(index, 'sliding'),
+    );
+    const restTokens = tokens - hits * BLOCK_TOKENS;
+    const needed =
+      blocksOf(restTokens) + slidingBlocksBound(restTokens, this.#windowTokens, inFlightTokens);
+    const revived = [...found, ...foundSliding].filter((block) => !this.#pool.isReferenced(block));
+    if (needed + revived.length > this.#pool.freeBlocks) return null;
+    for (const block of found) {
+      this.#pool.share(block);
+      this.#full.push(block);
+    }
+    for (const [offset, block] of foundSliding.entries()) {
+      this.#pool.share(block);
+      this.#sliding.set(windowStart + offset, block);
+    }
+    return hits * BLOCK_TOKENS;
+  }
+
+  /**
+   * Holds what is needed to go from `computed` tokens to `target`. False, and
+   * nothing taken, where the pool is short.
+   */
+  grow(computed: number, target: number): boolean {
+    this.#dropBefore(this.#firstInWindow(computed));
+    const end = blocksOf(target);
+    const start = this.#full.length;
+    if (2 * Math.max(0, end - start) > this.#pool.freeBlocks) return false;
+    for (const index of range(start, end)) {
+      this.#full.push(this.#pool.take());
+      this.#sliding.set(index, this.#pool.take());
+    }
+    this.#rememberFullBlocks(
+      Math.floor(computed / BLOCK_TOKENS),
+      Math.floor(target / BLOCK_TOKENS),
+    );
+    return true;
+  }
+
+  /** Gives everything back, the end first: it is the least likely to be asked for again. */
+  release(): void {
+    for (const block of this.#full.splice(0).reverse()) this.#pool.release(block);
+    for (const block of [...this.#sliding.values()].reverse()) this.#pool.release(block);
+    this.#sliding.clear();
+  }
+
+  get heldBlocks(): number {
+    return this.#full.length + this.#sliding.size;
+  }
+
+  /** Longest prefix, in blocks, cached in the full group and by its last window in the sliding one. */
+  #cachedBlocks(limit: number): number {
+    let fullHits = 0;
+    while (fullHits < limit && this.#find(fullHits, 'full') !== null) fullHits++;
+    const windowBlocks = Math.ceil((this.#windowTokens - 1) / BLOCK_TOKENS);
+    let run = 0;
+    for (let index = fullHits - 1; index >= 0; index--) {
+      run = this.#find(index, 'sliding') === null ? 0 : run + 1;
+      if (run === windowBlocks) return index + windowBlocks;
+    }
+    return run;
+  }
+
+  #lookUp(index: number, group: LayerGroup): number {
+    const block = this.#find(index, group);
+    if (block === null) throw new Error(`block ${index} of the ${group} group left the cache`);
+    return block;
+  }
+
+  #find(index: number, group: LayerGroup): number | null {
+    return this.#pool.find(this.#contents.of(index, group));
+  }
+
+  #rememberFullBlocks(from: number, to: number): void {
+    for (const index of range(from, to)) {
+      const full = this.#full[index];
+      const sliding = this.#sliding.get(index);
+      if (full !== undefined) this.#pool.remember(full, this.#contents.of(index, 'full'));
+      if (sliding !== undefined) this.#pool.remember(sliding, this.#contents.of(index, 'sliding'));
+    }
+  }
+
+  #firstInWindow(computed: number): number {
+    return Math.floor(Math.max(0, computed - this.#windowTokens + 1) / BLOCK_TOKENS);
+  }
+
+  #dropBefore(first: number): void {
+    for (const [index, block] of this.#sliding) {
+      if (index >= first) return;
+      this.#sliding.delete(index);
+      this.#pool.release(block);
+    }
+  }
+}
+
+function blocksOf(tokens: number): number {
+  return Math.ceil(tokens / BLOCK_TOKENS);
+}
+
+function* range(from: number, to: number): Generator<number> {
+  for (let index = from; index < to; index++) yield index;
+}

@@ -1,0 +1,147 @@
+/** Everything a configuration reads from disk, once, at start. Every size is bounded. */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
+import { parse } from 'yaml';
+import type { Parsed } from './addresses.ts';
+import type { Config } from './config.ts';
+import type { OptionName, OptionValues } from './options.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+/** More than any real file of its kind has. */
+const MAX_BYTES = { config: MIB, secret: 64 * KIB, keys: MIB, pem: MIB, modelConfig: 4 * MIB };
+
+/** What the files named by options hold; null where none was named. */
+export interface FileContents {
+  readonly adminToken: string | null;
+  readonly apiKeys: readonly string[];
+  readonly backendApiKey: string | null;
+  readonly modelConfig: Config['engine']['modelConfig'];
+  readonly tls: Config['server']['tls'];
+}
+
+/** Called with the option that names the file and what is wrong with it. */
+export type Report = (field: OptionName, message: string) => void;
+
+export function readFiles(values: OptionValues, report: Report): FileContents {
+  const read = <T>(field: OptionName, path: string | null, reader: Reader<T>): T | null => {
+    if (path === null) return null;
+    const result = reader(path);
+    if (result.ok) return result.value;
+    report(field, `${path} ${result.why}`);
+    return null;
+  };
+  const certPem = read('tls-cert-file', values['tls-cert-file'], readPem);
+  const keyPem = read('tls-key-file', values['tls-key-file'], readPem);
+  const tls = certPem !== null && keyPem !== null ? { certPem, keyPem } : null;
+  if (tls !== null) checkKeyPair(tls, report);
+  return {
+    adminToken: read('admin-token-file', values['admin-token-file'], readSecret),
+    apiKeys: read('api-key-file', values['api-key-file'], readKeys) ?? [],
+    backendApiKey: read('backend-api-key-file', values['backend-api-key-file'], readSecret),
+    modelConfig: read('model-config', values['model-config'], readModelConfig),
+    tls,
+  };
+}
+
+type Reader<T> = (path: string) => Parsed<T>;
+
+/** A YAML mapping. Aliases are limited and duplicate keys refused by the parser itself. */
+export function readYamlMapping(path: string): Parsed<Readonly<Record<string, unknown>>> {
+  const file = readBounded(path, MAX_BYTES.config);
+  if (!file.ok) return file;
+  try {
+    const content: unknown = parse(file.value) ?? {};
+    return isMapping(content)
+      ? { ok: true, value: content }
+      : refuse('must be a mapping of option names to values');
+  } catch (error) {
+    return refuse(`is not valid YAML: ${firstLine(error)}`);
+  }
+}
+
+function readSecret(path: string): Parsed<string> {
+  const file = readBounded(path, MAX_BYTES.secret);
+  if (!file.ok) return file;
+  const secret = file.value.trim();
+  if (secret === '') return refuse('is empty');
+  return isToken(secret) ? { ok: true, value: secret } : refuse('must hold one word of ASCII text');
+}
+
+function readKeys(path: string): Parsed<readonly string[]> {
+  const file = readBounded(path, MAX_BYTES.keys);
+  if (!file.ok) return file;
+  const lines = file.value.split('\n').map((line) => line.trim());
+  const keys = lines.filter((line) => line !== '' && !line.startsWith('#'));
+  if (keys.length === 0) return refuse('holds no key');
+  // The line's number, never its text: a mistyped key is still a key.
+  const bad = lines.findIndex((line) => keys.includes(line) && !isToken(line));
+  if (bad >= 0) return refuse(`line ${bad + 1} must be one word of ASCII text`);
+  return { ok: true, value: [...new Set(keys)] };
+}
+
+/** What can be sent in an Authorization header. */
+function isToken(text: string): boolean {
+  return /^[\x21-\x7e]+$/.test(text);
+}
+
+function readModelConfig(path: string): Parsed<{ path: string; json: unknown }> {
+  const file = readBounded(path, MAX_BYTES.modelConfig);
+  if (!file.ok) return file;
+  try {
+    const json: unknown = JSON.parse(file.value);
+    return isMapping(json)
+      ? { ok: true, value: { path, json } }
+      : refuse("must be a JSON object, as in a model's config.json");
+  } catch {
+    return refuse("is not JSON; a model's config.json is wanted");
+  }
+}
+
+function readPem(path: string): Parsed<string> {
+  const file = readBounded(path, MAX_BYTES.pem);
+  if (!file.ok) return file;
+  return file.value.includes('-----BEGIN ') ? file : refuse('is not PEM');
+}
+
+function checkKeyPair({ certPem, keyPem }: { certPem: string; keyPem: string }, report: Report) {
+  try {
+    createSecureContext({ cert: certPem, key: keyPem });
+  } catch (error) {
+    report('tls-key-file', `does not work with tls-cert-file: ${firstLine(error)}`);
+  }
+}
+
+/** At most `maxBytes`, also of something without a size: a pipe, a device. */
+function readBounded(path: string, maxBytes: number): Parsed<string> {
+  let file: number | null = null;
+  try {
+    file = openSync(path, 'r');
+    const buffer = Buffer.alloc(maxBytes + 1);
+    let length = 0;
+    while (length < buffer.length) {
+      const bytes = readSync(file, buffer, length, buffer.length - length, null);
+      if (bytes === 0) break;
+      length += bytes;
+    }
+    if (length > maxBytes) return refuse(`is larger than ${maxBytes / KIB} KiB`);
+    return { ok: true, value: buffer.toString('utf8', 0, length) };
+  } catch (error) {
+    return refuse(`can't be read: ${firstLine(error)}`);
+  } finally {
+    if (file !== null) closeSync(file);
+  }
+}
+
+function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function firstLine(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.split('\n', 1)[0] ?? '';
+}
+
+function refuse(why: string): { readonly ok: false; readonly why: string } {
+  return { ok: false, why };
+}

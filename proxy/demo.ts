@@ -1,0 +1,26 @@
+/** The built-in simulated server that `kvgate demo` guards when no backend is given. */
+import { createSimulatedServer } from '../backend-adapters/simulated-server/server.ts';
+import type { DemoConfig } from './config/config.ts';
+
+export interface DemoServer {
+  readonly url: string;
+  readonly description: string;
+  close(): Promise<void>;
+}
+
+/** Starts it on a free port of loopback. */
+export async function startDemoServer(demo: DemoConfig): Promise<DemoServer> {
+  const common = { gpuTotalBytes: demo.gpuBytes, speed: demo.speed, seed: demo.seed };
+  const server = createSimulatedServer(
+    demo.engine === 'dynamic'
+      ? { ...common, personality: 'dynamic', attention: demo.attention }
+      : { ...common, personality: demo.engine },
+  );
+  const { url } = await server.listen(0, '127.0.0.1');
+  const gib = (demo.gpuBytes / 1024 ** 3).toFixed(0);
+  return {
+    url,
+    description: `simulated gpt-oss-20b (${demo.engine}) on a simulated ${gib} GiB GPU`,
+    close: () => server.close(),
+  };
+}

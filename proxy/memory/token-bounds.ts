@@ -1,0 +1,48 @@
+/**
+ * How many tokens a prompt can have, from its bytes alone. Proven for
+ * byte-level BPE vocabularies without a normaliser (gpt-oss's o200k among
+ * them) and for text that the chat template keeps.
+ */
+
+/** A token count that may not be exact yet: `lo <= exact <= hi` always holds. */
+export interface TokenBounds {
+  readonly lo: number;
+  readonly expected: number;
+  readonly hi: number;
+  /** Where the numbers come from: proven from the bytes, counted, or given as ids. */
+  readonly source: 'bytes' | 'engine' | 'token-ids';
+}
+
+export interface PromptBytes {
+  /** UTF-8 bytes of text that is surely in the prompt. */
+  readonly textBytes: number;
+  /** Bytes that the template may render or leave out: keys, roles, tool definitions. */
+  readonly otherBytes: number;
+  readonly messages: number;
+  /** Tokens that the template adds at most. */
+  readonly framing: { readonly baseTokens: number; readonly perMessageTokens: number };
+}
+
+/**
+ * Bytes of the longest token that a vocabulary may have. The longest in OpenAI's
+ * o200k_base.tiktoken is a run of 128 spaces; twice that leaves room for others.
+ */
+const LONGEST_TOKEN_BYTES = 256;
+
+/** The usual share in English prose; code, JSON and other scripts need more tokens. */
+const BYTES_PER_TOKEN = 4;
+
+/**
+ * Bounds a prompt's tokens. `hi`: byte-level BPE starts from single bytes and
+ * only merges, so no text has more tokens than bytes. `lo`: no token covers
+ * more than its longest one's bytes, and no prompt is empty.
+ */
+export function boundsFromBytes(prompt: PromptBytes): TokenBounds {
+  const { textBytes, otherBytes, messages, framing } = prompt;
+  const framingTokens = framing.baseTokens + messages * framing.perMessageTokens;
+  const bytes = textBytes + otherBytes;
+  const lo = Math.max(1, Math.ceil(textBytes / LONGEST_TOKEN_BYTES));
+  const hi = Math.max(lo, bytes + framingTokens);
+  const likely = Math.ceil(bytes / BYTES_PER_TOKEN) + framingTokens;
+  return { lo, expected: Math.min(hi, Math.max(lo, likely)), hi, source: 'bytes' };
+}

@@ -1,0 +1,104 @@
+/**
+ * An offer: one instance as one request meets it, with the request as that
+ * instance's level lets it be and the charges that would bring.
+ */
+import { contextTokensOf } from '../memory/charge.ts';
+import { degrade, type EffectiveRequest } from './degrade.ts';
+import { chargeFor, fitsEmpty, fitsNow } from './reserve.ts';
+import type { Charge, DecideInput, InstanceView, PoolView } from './types.ts';
+
+export interface Offer {
+  readonly pool: PoolView;
+  readonly instance: InstanceView;
+  readonly effective: EffectiveRequest;
+  /** Output tokens of one sequence to reserve for: asked (after the level), or the bound of what may come. */
+  readonly outputTokens: number;
+  /** The smallest output that may be granted in its place; equal where no shrink is allowed. */
+  readonly leastOutputTokens: number;
+  readonly full: Charge;
+  readonly least: Charge;
+}
+
+/**
+ * Whether kvgate writes a max tokens into a request that has none. Where an
+ * overrun hurts other requests (dynamic memory, a unified pool) it must; where
+ * the engine contains it (preemption, a slot of its own) nothing is touched.
+ */
+export function fillsMissingMaxTokens(instance: InstanceView): boolean {
+  const { layout } = instance;
+  return layout.model === 'dynamic' || (layout.model === 'slots' && layout.unified);
+}
+
+/** A shrink may not cut a tool call or a JSON answer in half, nor touch who forbids it. */
+function mayShrink(input: DecideInput): boolean {
+  return !input.neverDegrade && !input.shape.hasTools && !input.shape.hasResponseFormat;
+}
+
+export function offerOf(input: DecideInput, pool: PoolView, instance: InstanceView): Offer {
+  const { shape, config } = input;
+  const effective = degrade(shape, instance.level, config, input.neverDegrade);
+  const windowTokens = Math.max(1, contextTokensOf(instance.layout) - promptTokensOfOne(input));
+  const unasked = Math.min(windowTokens, instance.learnedOutputTokens ?? windowTokens);
+  const outputTokens = effective.outputTokens ?? unasked;
+  const leastOutputTokens = leastOutput(input, instance, outputTokens);
+  const charge = (tokens: number) => chargeFor(instance, shape, input.promptTokens, tokens);
+  return {
+    pool,
+    instance,
+    effective,
+    outputTokens,
+    leastOutputTokens,
+    full: charge(outputTokens),
+    least: charge(leastOutputTokens),
+  };
+}
+
+function leastOutput(input: DecideInput, instance: InstanceView, outputTokens: number): number {
+  const { minOutputTokens, shrinkFloor } = input.config;
+  const useful = Math.min(outputTokens, minOutputTokens);
+  const asked = input.shape.requestedOutputTokens;
+  if (asked === null) return fillsMissingMaxTokens(instance) ? useful : outputTokens;
+  if (!mayShrink(input)) return outputTokens;
+  return Math.min(outputTokens, Math.max(useful, Math.ceil(asked * shrinkFloor)));
+}
+
+/** The shortest that the longest prompt of the body can be: prompts share the total. */
+function promptTokensOfOne(input: DecideInput): number {
+  return Math.ceil(input.promptTokens / input.shape.prompts);
+}
+
+/** Prompt and smallest useful output, inside the context and the empty instance's capacity. */
+export function canEverFit(input: DecideInput, offer: Offer): boolean {
+  const { minOutputTokens } = input.config;
+  const useful = Math.min(offer.leastOutputTokens, minOutputTokens);
+  const contextTokens = contextTokensOf(offer.instance.layout);
+  if (promptTokensOfOne(input) + useful > contextTokens) return false;
+  return fitsEmpty(offer.instance, offer.least);
+}
+
+/** A newcomer may not overtake those who wait for the pool. */
+export function fitsAtOnce(offer: Offer, charge: Charge): boolean {
+  return offer.pool.waiting.length === 0 && fitsNow(offer.instance, charge);
+}
+
+/**
+ * The largest output between the offer's least and full whose charge passes
+ * `allowed`, which must be monotone; null when not even the least does.
+ */
+export function largestOutput(
+  input: DecideInput,
+  offer: Offer,
+  allowed: (charge: Charge) => boolean,
+): { outputTokens: number; charge: Charge } | null {
+  const charge = (tokens: number) =>
+    chargeFor(offer.instance, input.shape, input.promptTokens, tokens);
+  if (!allowed(offer.least)) return null;
+  let fits = offer.leastOutputTokens;
+  let exceeds = offer.outputTokens + 1;
+  while (exceeds - fits > 1) {
+    const middle = Math.floor((fits + exceeds) / 2);
+    if (allowed(charge(middle))) fits = middle;
+    else exceeds = middle;
+  }
+  return { outputTokens: fits, charge: charge(fits) };
+}

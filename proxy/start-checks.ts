@@ -1,0 +1,32 @@
+/** What makes a start pointless: better an exit with the arithmetic than a guard that refuses all. */
+import { chargeOf } from './memory/charge.ts';
+import type { PolicyConfig } from './policy/types.ts';
+import type { GpuMonitor } from './state/gpu-monitor.ts';
+import { type Instance, isServing } from './state/pools.ts';
+
+const MIB = 1024 ** 2;
+
+/** Why an instance can never serve as configured; null when it can, or when it is too early to tell. */
+export function unusableReason(
+  instance: Instance,
+  gpu: GpuMonitor | null,
+  policy: Pick<PolicyConfig, 'minOutputTokens'>,
+): string | null {
+  if (instance.health.state === 'unusable') {
+    return `${instance.name} (${instance.url}): ${instance.health.why}`;
+  }
+  if (gpu === null || !isServing(instance)) return null;
+  const { layout } = instance.facts;
+  const capacity = gpu.capacityOf(instance);
+  if (layout.model !== 'dynamic' || capacity.state !== 'known') return null;
+
+  const least = chargeOf(layout, 1, policy.minOutputTokens, 1, 1);
+  if (least.peakUnits <= capacity.units) return null;
+  const needed = Math.ceil(least.peakUnits / MIB);
+  const free = Math.floor(capacity.units / MIB);
+  return (
+    `${instance.name} (${instance.url}): the smallest useful request ` +
+    `(1 prompt token, ${policy.minOutputTokens} output tokens) needs ${needed} MiB, but only ${free} MiB ` +
+    'are left: min(total x gpu-memory-threshold, total - mem-safety-reserve-mb) less what is in use while idle.'
+  );
+}

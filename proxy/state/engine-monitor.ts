@@ -1,0 +1,153 @@
+/**
+ * Watches every engine: finds its adapter, learns its facts, then reads its
+ * state at each poll. One probe of an instance at a time; a failed one makes it
+ * unreachable until a full probe succeeds, for the process may be another one.
+ */
+import type { Adapter, EngineHints, EngineIo } from '../../backend-adapters/adapter.ts';
+import type { Clock } from './clock.ts';
+import type { Ledger } from './ledger.ts';
+import type { Log } from './log.ts';
+import { type Instance, isServing, type Pools } from './pools.ts';
+
+export interface EngineMonitorOptions {
+  readonly pollIntervalMs: number;
+  readonly probeTimeoutMs: number;
+  /** Finds the adapter that matches the server; null when none does. */
+  readonly detect: (io: EngineIo, signal: AbortSignal) => Promise<Adapter | null>;
+  readonly hintsFor: (instance: Instance) => EngineHints;
+}
+
+export class EngineMonitor {
+  readonly #pools: Pools;
+  readonly #ledger: Ledger;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #options: EngineMonitorOptions;
+  readonly #cancelTimer = new Map<string, () => void>();
+  readonly #probing = new Map<string, Promise<void>>();
+  readonly #stopping = new AbortController();
+
+  constructor(pools: Pools, ledger: Ledger, clock: Clock, log: Log, options: EngineMonitorOptions) {
+    this.#pools = pools;
+    this.#ledger = ledger;
+    this.#clock = clock;
+    this.#log = log;
+    this.#options = options;
+  }
+
+  /** Probes every instance once, then goes on at the poll interval until `stop`. */
+  async start(): Promise<void> {
+    await Promise.all(this.#pools.instances.map((instance) => this.probeNow(instance.name)));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    for (const cancel of this.#cancelTimer.values()) cancel();
+    this.#cancelTimer.clear();
+    await Promise.all(this.#probing.values());
+  }
+
+  /** Probes an instance at once, or joins the probe that is under way. */
+  probeNow(name: string): Promise<void> {
+    const underWay = this.#probing.get(name);
+    if (underWay !== undefined) return underWay;
+    this.#cancelTimer.get(name)?.();
+    const probe = this.#probe(name).finally(() => {
+      this.#probing.delete(name);
+      if (this.#stopping.signal.aborted) return;
+      const again = () => void this.probeNow(name);
+      this.#cancelTimer.set(name, this.#clock.after(this.#options.pollIntervalMs, again));
+    });
+    this.#probing.set(name, probe);
+    return probe;
+  }
+
+  async #probe(name: string): Promise<void> {
+    const instance = this.#pools.get(name);
+    if (instance === undefined) return;
+    const signal = AbortSignal.any([
+      this.#stopping.signal,
+      AbortSignal.timeout(this.#options.probeTimeoutMs),
+    ]);
+    try {
+      if (isServing(instance) && instance.health.state === 'healthy') {
+        await this.#read(instance, signal);
+      } else {
+        await this.#identify(instance, signal);
+      }
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return;
+      this.#lost(instance, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  async #read(instance: Instance, signal: AbortSignal): Promise<void> {
+    if (!isServing(instance)) return;
+    const before = this.#ledger.totals(instance.name);
+    const own = { units: before.heldUnits, sequences: before.sequences };
+    const startedAtMs = this.#clock.nowMs();
+    const reading = await instance.adapter.read(instance.io, instance.facts, signal);
+    if (reading.state === 'loading') {
+      this.#pools.update(instance.name, {
+        health: { state: 'loading', why: 'the engine says that it is loading' },
+      });
+      return;
+    }
+    const after = this.#ledger.totals(instance.name);
+    this.#pools.update(instance.name, {
+      latest: {
+        reading,
+        startedAtMs,
+        finishedAtMs: this.#clock.nowMs(),
+        ownHeldUnits: Math.max(own.units, after.heldUnits),
+        ownSequences: Math.max(own.sequences, after.sequences),
+      },
+    });
+  }
+
+  async #identify(instance: Instance, signal: AbortSignal): Promise<void> {
+    const adapter = instance.adapter ?? (await this.#options.detect(instance.io, signal));
+    if (adapter === null) {
+      this.#lost(instance, 'no known engine answers there');
+      return;
+    }
+    const startedAtMs = this.#clock.nowMs();
+    const result = await adapter.probe(instance.io, this.#options.hintsFor(instance), signal);
+    if (!result.ok) {
+      const { state, why } = result;
+      if (instance.health.state !== state) this.#log.warn(`Backend ${state}`, named(instance, why));
+      // A server that came back may be another engine: it is detected anew.
+      const forgotten = state === 'unreachable' ? { adapter: null } : { adapter };
+      this.#pools.update(instance.name, { ...forgotten, health: { state, why } });
+      return;
+    }
+    const { heldUnits, sequences } = this.#ledger.totals(instance.name);
+    for (const warning of result.facts.warnings) {
+      this.#log.warn('Backend facts assumed', named(instance, warning));
+    }
+    this.#log.info('Backend healthy', named(instance, adapter.name));
+    this.#pools.update(instance.name, {
+      adapter,
+      facts: result.facts,
+      health: { state: 'healthy' },
+      latest: {
+        reading: result.reading,
+        startedAtMs,
+        finishedAtMs: this.#clock.nowMs(),
+        ownHeldUnits: heldUnits,
+        ownSequences: sequences,
+      },
+    });
+  }
+
+  #lost(instance: Instance, why: string): void {
+    if (instance.health.state !== 'unreachable') {
+      this.#log.warn('Backend unreachable', named(instance, why));
+    }
+    this.#pools.update(instance.name, { health: { state: 'unreachable', why } });
+  }
+}
+
+function named(instance: Instance, detail: string): { instance: string; detail: string } {
+  return { instance: instance.name, detail };
+}

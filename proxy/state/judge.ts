@@ -1,0 +1,85 @@
+/**
+ * Looks at the world as it is now and lets policy decide on a request. Takes
+ * nothing. Exact tokens are counted only where the two ends of the estimate
+ * would be decided differently.
+ */
+import { decide } from '../policy/decide.ts';
+import { sameOutcome } from '../policy/outcomes.ts';
+import type { Decision, PolicyConfig, RequestShape, Waiting } from '../policy/types.ts';
+import type { Clock } from './clock.ts';
+import type { Log } from './log.ts';
+import { isServing, type Pools, type ServingInstance } from './pools.ts';
+import type { Sessions } from './sessions.ts';
+import type { Views } from './views.ts';
+
+export interface AdmissionRequest {
+  readonly id: string;
+  readonly shape: RequestShape;
+  /** `key` tells sessions apart and includes the tenant; `id` is what the client sent. */
+  readonly session: { readonly key: string; readonly id: string } | null;
+  readonly neverDegrade: boolean;
+  /** Counts the prompt exactly by the engine's own counter; null where it can't. */
+  readonly countTokens: (signal: AbortSignal) => Promise<number | null>;
+}
+
+/** Those who wait, as far as a decision must respect them. */
+export interface Line {
+  readonly length: number;
+  readonly waitingFor: (pool: string) => readonly Waiting[];
+}
+
+export interface JudgeParts {
+  readonly pools: Pools;
+  readonly sessions: Sessions;
+  readonly views: Views;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly policy: PolicyConfig;
+}
+
+export class Judge {
+  readonly #parts: JudgeParts;
+
+  constructor(parts: JudgeParts) {
+    this.#parts = parts;
+  }
+
+  /** The decision for a request of so many prompt tokens at this moment. */
+  decide(request: AdmissionRequest, promptTokens: number, line: Line): Decision {
+    const { views, sessions, policy, clock } = this.#parts;
+    this.refreshLevels();
+    return decide({
+      shape: request.shape,
+      promptTokens,
+      session: request.session === null ? null : sessions.view(request.session.key),
+      neverDegrade: request.neverDegrade,
+      pools: views.pools(line.waitingFor),
+      queueLength: line.length,
+      nowMs: clock.nowMs(),
+      config: policy,
+    });
+  }
+
+  /** The prompt tokens to decide with: the upper bound, or the exact count where it matters. */
+  async tokens(request: AdmissionRequest, line: Line, signal: AbortSignal): Promise<number> {
+    const { lo, hi } = request.shape.promptTokens;
+    if (lo === hi) return hi;
+    const atLo = this.decide(request, lo, line);
+    const atHi = this.decide(request, hi, line);
+    if (sameOutcome(atLo, atHi)) return hi;
+    return (await request.countTokens(signal)) ?? hi;
+  }
+
+  /** Brings every instance's level up to date with ledger and readings. */
+  refreshLevels(): void {
+    for (const instance of this.#parts.pools.instances) {
+      if (isServing(instance)) this.#refreshLevel(instance);
+    }
+  }
+
+  #refreshLevel(instance: ServingInstance): void {
+    const { views, log } = this.#parts;
+    const { before, after } = views.refreshLevel(instance);
+    if (before !== after) log.info(`Memory pressure ${after}`, { instance: instance.name, before });
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * What the rooms count, in their own words. No method takes a session, a
+ * tenant or a request: a metric has few label values, or it is a leak.
+ */
+import type { Decision, Level } from '../policy/types.ts';
+
+/** Which model at which instance. An unknown tag is an empty string, as Prometheus has it. */
+export interface InstanceTags {
+  readonly instance: string;
+  readonly pool: string;
+  readonly modelId: string;
+  readonly modelSize: string;
+  readonly dtype: string;
+  readonly gpuMode: string;
+}
+
+/** Counted at the moment each thing happens. */
+export interface Metrics {
+  /** Every decision, also those made after a wait; a refusal may have no pool. */
+  decided(decision: {
+    readonly action: Decision['action'];
+    readonly reason: Decision['reason'];
+    readonly pool?: string | null;
+  }): void;
+  /** The level changed something about a request. */
+  degraded(level: Level, tags: InstanceTags): void;
+  waitedInQueue(seconds: number, outcome: 'admitted' | 'rejected' | 'left'): void;
+  observeTtft(seconds: number, tags: InstanceTags): void;
+  /** Between two events of a stream that carry tokens. */
+  observeInterToken(seconds: number, tags: InstanceTags): void;
+  observeEndToEnd(seconds: number, tags: InstanceTags): void;
+  tokens(kind: 'prompt' | 'output', count: number, tags: InstanceTags): void;
+  /** Prompt tokens that the engine had in its prefix cache. */
+  prefixCacheHit(tokens: number, tags: InstanceTags): void;
+  /** A lease ended whose true size is known; both in the instance's own unit. */
+  leaseSettled(
+    sizes: { readonly estimatedUnits: number; readonly actualUnits: number },
+    tags: InstanceTags,
+  ): void;
+  /** A second end of one lease: harmless, and a bug. */
+  leaseEndedTwice(): void;
+  sessionEvicted(reason: 'idle' | 'lru'): void;
+  streamCancelled(by: 'client' | 'operator' | 'backend' | 'drain'): void;
+}
+
+/** State as it is when metrics are read. What is unknown is null, and has no sample. */
+export interface MetricsSnapshot {
+  readonly instances: readonly InstanceSample[];
+  readonly gpus: readonly {
+    /** Index or UUID. */
+    readonly gpu: string;
+    readonly usedBytes: number | null;
+    readonly totalBytes: number | null;
+  }[];
+  /** Age of the newest reading of each source. */
+  readonly probes: readonly { readonly source: string; readonly ageSeconds: number | null }[];
+  readonly activeSessions: number;
+  readonly queueDepth: number;
+}
+
+export interface InstanceSample extends InstanceTags {
+  readonly up: boolean;
+  readonly level: Level;
+  /** 0 is empty, 1 is full; a forecast may be above. */
+  readonly pressure: number | null;
+  readonly reservedBytes: number | null;
+  readonly usedBytes: number | null;
+  readonly capacityBytes: number | null;
+}

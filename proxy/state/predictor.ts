@@ -1,0 +1,83 @@
+/**
+ * What was learned of each instance: how long prompts and tokens take there,
+ * and how long answers are. Nothing is predicted before something was seen.
+ */
+
+const SMOOTHING = 0.2;
+const OUTPUTS_KEPT = 512;
+const OUTPUTS_NEEDED = 20;
+
+export interface Settled {
+  readonly promptTokens: number;
+  readonly outputTokens: number;
+  /** Time to the first token; null when the answer was not streamed. */
+  readonly ttftMs: number | null;
+  readonly totalMs: number;
+}
+
+interface Learned {
+  prefillMsPerToken: number | null;
+  decodeMsPerToken: number | null;
+  /** The latest output lengths, a ring. */
+  readonly outputs: number[];
+  next: number;
+  q99: number | null;
+}
+
+export class Predictor {
+  readonly #learned = new Map<string, Learned>();
+
+  /** Learns from a request that ran to its end. */
+  settled(instance: string, sample: Settled): void {
+    const learned = this.#of(instance);
+    const prefillMs = sample.ttftMs ?? (learned.prefillMsPerToken ?? 0) * sample.promptTokens;
+    if (sample.ttftMs !== null && sample.promptTokens > 0) {
+      learned.prefillMsPerToken = smoothed(
+        learned.prefillMsPerToken,
+        sample.ttftMs / sample.promptTokens,
+      );
+    }
+    if (sample.outputTokens <= 0) return;
+    const decodeMs = Math.max(0, sample.totalMs - prefillMs);
+    learned.decodeMsPerToken = smoothed(learned.decodeMsPerToken, decodeMs / sample.outputTokens);
+    learned.outputs[learned.next] = sample.outputTokens;
+    learned.next = (learned.next + 1) % OUTPUTS_KEPT;
+    learned.q99 = null;
+  }
+
+  /** The 99th percentile of the latest output lengths; null until 20 were seen. */
+  outputTokensQ99(instance: string): number | null {
+    const learned = this.#of(instance);
+    if (learned.outputs.length < OUTPUTS_NEEDED) return null;
+    if (learned.q99 === null) {
+      const sorted = [...learned.outputs].sort((a, b) => a - b);
+      learned.q99 = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.99))] ?? null;
+    }
+    return learned.q99;
+  }
+
+  /** Predicted time from forwarding to the last token; null before anything was learned. */
+  durationMs(instance: string, promptTokens: number, outputTokens: number): number | null {
+    const { prefillMsPerToken, decodeMsPerToken } = this.#of(instance);
+    if (decodeMsPerToken === null) return null;
+    return (prefillMsPerToken ?? 0) * promptTokens + decodeMsPerToken * outputTokens;
+  }
+
+  #of(instance: string): Learned {
+    const known = this.#learned.get(instance);
+    if (known !== undefined) return known;
+    const fresh: Learned = {
+      prefillMsPerToken: null,
+      decodeMsPerToken: null,
+      outputs: [],
+      next: 0,
+      q99: null,
+    };
+    this.#learned.set(instance, fresh);
+    return fresh;
+  }
+}
+
+function smoothed(before: number | null, sample: number): number {
+  return before === null ? sample : before + SMOOTHING * (sample - before);
+}

@@ -1,0 +1,97 @@
+/** The world as a decision sees it: snapshots of pools, ledger, levels and queue at one moment. */
+import type { Freeing, InstanceView, PoolView, Waiting } from '../policy/types.ts';
+import type { Clock } from './clock.ts';
+import type { GpuMonitor } from './gpu-monitor.ts';
+import type { Lease, Ledger } from './ledger.ts';
+import { isServing, type Pools, type ServingInstance } from './pools.ts';
+import type { Predictor } from './predictor.ts';
+
+export interface Others {
+  /** Units and sequences on the engine that our leases do not explain. */
+  readonly units: number;
+  readonly sequences: number;
+}
+
+export class Views {
+  readonly #pools: Pools;
+  readonly #ledger: Ledger;
+  readonly #gpu: GpuMonitor;
+  readonly #predictor: Predictor;
+  readonly #clock: Clock;
+
+  constructor(pools: Pools, ledger: Ledger, gpu: GpuMonitor, predictor: Predictor, clock: Clock) {
+    this.#pools = pools;
+    this.#ledger = ledger;
+    this.#gpu = gpu;
+    this.#predictor = predictor;
+    this.#clock = clock;
+  }
+
+  /**
+   * Pools with their healthy instances, the default pool first.
+   * @param waiting the queue's entries for a pool, first come first
+   */
+  pools(waiting: (pool: string) => readonly Waiting[]): readonly PoolView[] {
+    return this.#pools.pools.map((pool) => ({
+      name: pool.name,
+      large: pool.large,
+      waiting: waiting(pool.name),
+      instances: pool.instances
+        .filter(isServing)
+        .filter((instance) => instance.health.state === 'healthy')
+        .map((instance) => this.instance(instance)),
+    }));
+  }
+
+  instance(instance: ServingInstance): InstanceView {
+    const { name } = instance;
+    const totals = this.#ledger.totals(name);
+    const others = this.others(instance);
+    return {
+      name,
+      layout: instance.facts.layout,
+      capacity: this.#gpu.capacityOf(instance),
+      committedUnits: totals.committedUnits + others.units,
+      sequences: totals.sequences + others.sequences,
+      maxSequences: instance.latest?.reading.maxSequences ?? null,
+      concurrencyCap: this.#gpu.levels.concurrencyCap(name),
+      level: this.#gpu.levels.level(name),
+      learnedOutputTokens: this.#predictor.outputTokensQ99(name),
+      freeing: [...this.#ledger.leases(name)].map((lease) => this.#freeing(lease)),
+    };
+  }
+
+  /** What others hold on the engine: its own figures, less what our leases held when they were read. */
+  others(instance: ServingInstance): Others {
+    const { latest } = instance;
+    if (latest === null) return { units: 0, sequences: 0 };
+    const { usedUnits, runningSequences } = latest.reading;
+    return {
+      units: Math.max(0, (usedUnits ?? 0) - latest.ownHeldUnits),
+      sequences: Math.max(0, (runningSequences ?? 0) - latest.ownSequences),
+    };
+  }
+
+  /** Takes the newest pressure of an instance into its level, and returns the level before and after. */
+  refreshLevel(instance: ServingInstance) {
+    const signal = {
+      memoryModel: instance.facts.layout.model === 'dynamic' ? 'dynamic' : 'pool',
+      pressure: this.#gpu.pressureOf(instance, this.others(instance).units),
+      preemptions: instance.latest?.reading.preemptions ?? null,
+      sequences: this.#ledger.totals(instance.name).sequences,
+    } as const;
+    return this.#gpu.levels.observe(instance.name, signal, this.#clock.nowMs());
+  }
+
+  #freeing(lease: Lease): Freeing {
+    const { instance, charge, takenAtMs } = lease.terms;
+    const learned = this.#predictor.outputTokensQ99(instance) ?? charge.outputTokens;
+    const outputTokens = Math.min(charge.outputTokens, Math.max(learned, lease.generatedTokens));
+    const durationMs = this.#predictor.durationMs(instance, charge.promptTokens, outputTokens);
+    return {
+      atMs: durationMs === null ? null : takenAtMs + durationMs,
+      units: lease.committedUnits,
+      sequences: charge.sequences,
+    };
+  }
+}

@@ -1,0 +1,289 @@
+/** What is particular about llama-server, on answers as it gives them. */
+import { describe, expect, test } from '@jest/globals';
+import type { EngineHints } from '../../backend-adapters/adapter.ts';
+import { DEFAULT_FRAMING } from '../../backend-adapters/framing.ts';
+import { llamacpp } from '../../backend-adapters/llamacpp.ts';
+import { answersOf, NO_HINTS } from '../support/engines-under-test.ts';
+import { type Answers, fakeEngine, json, recorded, reply } from '../support/fake-engine-io.ts';
+import { CHAT, COMPLETION, MESSAGES, scannedRequest } from '../support/scanned-request.ts';
+
+const signal = new AbortController().signal;
+const HEALTHY = answersOf('llamacpp');
+
+async function probed(
+  changed: {
+    readonly answers?: Answers;
+    readonly commandLine?: readonly string[] | null;
+    readonly hints?: Partial<EngineHints>;
+  } = {},
+) {
+  const io = fakeEngine({ ...HEALTHY, ...changed.answers }, changed.commandLine ?? null);
+  const result = await llamacpp.probe(io, { ...NO_HINTS, ...changed.hints }, signal);
+  if (!result.ok) throw new Error(result.why);
+  const { layout } = result.facts;
+  if (layout.model !== 'slots') throw new Error(`layout ${layout.model}`);
+  return { ...result, layout };
+}
+
+function parsed(path: string, body: object) {
+  const shape = llamacpp.parse(scannedRequest(path, body), DEFAULT_FRAMING);
+  if ('invalid' in shape) throw new Error(shape.invalid);
+  return shape;
+}
+
+describe('requests', () => {
+  test.each([
+    [{ n_predict: 5, max_completion_tokens: 6, max_tokens: 7 }, 5],
+    [{ max_completion_tokens: 6, max_tokens: 7 }, 6],
+    [{ max_tokens: 7 }, 7],
+    [{ n_predict: null, max_tokens: 7 }, 7],
+    [{ n_predict: -1, max_tokens: 7 }, null],
+    [{ max_tokens: -1 }, null],
+    [{}, null],
+  ])('of the limits %j the engine obeys %p', (limits, requestedOutputTokens) => {
+    for (const [path, input] of [
+      [CHAT, { messages: MESSAGES }],
+      [COMPLETION, { prompt: 'a' }],
+    ] as const) {
+      expect(parsed(path, { ...input, ...limits })).toMatchObject({ requestedOutputTokens });
+    }
+  });
+
+  test('a completion of no tokens evaluates its prompt, a chat of none is refused', () => {
+    expect(parsed(COMPLETION, { prompt: 'a', n_predict: 0 }).requestedOutputTokens).toBe(0);
+    const chat = scannedRequest(CHAT, { messages: MESSAGES, n_predict: 0 });
+    expect(llamacpp.parse(chat, DEFAULT_FRAMING)).toMatchObject({ param: 'n_predict' });
+  });
+
+  test('n_cmpl multiplies as n does', () => {
+    expect(parsed(CHAT, { messages: MESSAGES, n_cmpl: 3 }).samplesPerPrompt).toBe(3);
+    expect(parsed(CHAT, { messages: MESSAGES, n_cmpl: 2, n: 4 }).samplesPerPrompt).toBe(4);
+  });
+
+  test.each([
+    ['one text', 'abcd', 1, { lo: 1, hi: 6 }],
+    ['token ids', [1, 2, 3], 1, { lo: 3, hi: 3, source: 'token-ids' }],
+    ['texts', ['ab', 'cd'], 2, { lo: 1, hi: 8 }],
+    ['lists of ids', [[1, 2], [3]], 2, { lo: 3, hi: 3, source: 'token-ids' }],
+    ['text and ids in one prompt', [1, 2, 'abcd'], 1, { lo: 3, hi: 8 }],
+    ['texts beside lists', ['ab', [1, 2]], 2, { lo: 3, hi: 8 }],
+  ])('a prompt of %s', (_, prompt, prompts, promptTokens) => {
+    expect(parsed(COMPLETION, { prompt })).toMatchObject({ prompts, promptTokens });
+  });
+
+  test('a number beside a list is no prompt', () => {
+    const request = scannedRequest(COMPLETION, { prompt: [1, [2]] });
+    expect(llamacpp.parse(request, DEFAULT_FRAMING)).toMatchObject({ param: 'prompt' });
+  });
+
+  test('a route that does not generate is refused', () => {
+    const request = scannedRequest('/completion', { prompt: 'a' });
+    expect(llamacpp.parse(request, DEFAULT_FRAMING)).toMatchObject({ param: null });
+  });
+});
+
+describe('detection', () => {
+  test('knows it while it loads, by its header or by its words', async () => {
+    const loading = recorded('llamacpp/loading.json', 503);
+    const byHeader = fakeEngine({ 'GET /health': reply(503, '', { server: 'llama.cpp' }) });
+    expect(await llamacpp.detect(byHeader, signal)).toBe(true);
+    expect(await llamacpp.detect(fakeEngine({ 'GET /health': loading }), signal)).toBe(true);
+  });
+
+  test('knows it by /props where another server stands in front', async () => {
+    const answers = { ...HEALTHY, 'GET /health': json({ status: 'ok' }, { server: 'nginx' }) };
+    expect(await llamacpp.detect(fakeEngine(answers), signal)).toBe(true);
+  });
+});
+
+describe('probe', () => {
+  test('reads slots, context and work', async () => {
+    const { facts, reading, layout } = await probed();
+    expect(facts.modelId).toBe('gpt-oss-20b');
+    expect(layout).toMatchObject({ slots: 4, contextTokens: 2048, kvBytesPerElement: 2 });
+    // Slots 0 and 2 work with 615 and 85 tokens; what slot 1 still holds is reclaimable.
+    expect(reading).toEqual({
+      state: 'ready',
+      capacityUnits: 2048,
+      usedUnits: 700,
+      runningSequences: 2,
+      waitingSequences: null,
+      maxSequences: 4,
+      preemptions: null,
+    });
+  });
+
+  test('is loading while every route answers 503', async () => {
+    const loading = recorded('llamacpp/loading.json', 503);
+    const atHealth = fakeEngine({ ...HEALTHY, 'GET /health': loading });
+    const atSlots = fakeEngine({ ...HEALTHY, 'GET /slots': loading });
+    for (const io of [atHealth, atSlots]) {
+      expect(await llamacpp.probe(io, NO_HINTS, signal)).toMatchObject({ state: 'loading' });
+    }
+    const { facts } = await probed();
+    expect(await llamacpp.read(atSlots, facts, signal)).toMatchObject({
+      state: 'loading',
+      usedUnits: null,
+    });
+  });
+
+  test('a router is unusable', async () => {
+    const io = fakeEngine({ ...HEALTHY, 'GET /props': recorded('llamacpp/props-router.json') });
+    expect(await llamacpp.probe(io, NO_HINTS, signal)).toMatchObject({
+      state: 'unusable',
+      why: expect.stringContaining('router'),
+    });
+  });
+
+  test('hidden slots leave the work unknown, with a warning', async () => {
+    const { facts, reading } = await probed({
+      answers: { 'GET /slots': recorded('llamacpp/slots-hidden.json', 501) },
+    });
+    expect(reading).toMatchObject({ capacityUnits: 2048, usedUnits: null, runningSequences: null });
+    expect(facts.warnings).toContainEqual(expect.stringContaining('--no-slots'));
+  });
+
+  test('a working slot that does not tell its tokens leaves their sum unknown', async () => {
+    const slots = [
+      { id: 0, is_processing: true },
+      { id: 1, is_processing: false },
+    ];
+    const { reading } = await probed({ answers: { 'GET /slots': json(slots) } });
+    expect(reading).toMatchObject({ usedUnits: null, runningSequences: 1 });
+  });
+
+  test('an unknown model is null, with a warning', async () => {
+    const { facts, layout } = await probed({
+      answers: {
+        'GET /props': json({
+          default_generation_settings: { n_ctx: 4096 },
+          total_slots: 1,
+          model_path: '/models/m.gguf',
+        }),
+        'GET /v1/models': reply(404, ''),
+      },
+    });
+    expect(layout).toMatchObject({ spec: null, slots: 1 });
+    expect(facts.modelId).toBe('/models/m.gguf');
+    expect(facts.warnings).toContainEqual(expect.stringContaining('--model-config'));
+  });
+});
+
+describe('who shares the cells', () => {
+  test.each([
+    ['no -np: one pool', ['llama-server', '-c', '2048'], true],
+    ['-np: a part each', ['llama-server', '-c', '8192', '-np', '4'], false],
+    ['-np with --kv-unified', ['llama-server', '-np', '4', '--kv-unified'], true],
+    ['-np that is left to the server', ['llama-server', '-np', '-1'], true],
+    ['--no-kv-unified', ['llama-server', '--no-kv-unified'], false],
+    ['the last switch', ['llama-server', '-kvu', '-no-kvu', '-np', '4'], false],
+    ['-np, and slots too large for parts', ['llama-server', '-c', '2048', '-np', '4'], true],
+  ])('%s', async (_, commandLine, unified) => {
+    const { layout, facts, reading } = await probed({ commandLine });
+    expect(layout.unified).toBe(unified);
+    expect(llamacpp.injectsMaxTokens(facts.layout)).toBe(unified);
+    expect(reading.capacityUnits).toBe(unified ? 2048 : 4 * 2048);
+  });
+
+  test('the operator has the last word', async () => {
+    const commandLine = ['llama-server', '-kvu'];
+    const { layout, facts } = await probed({ commandLine, hints: { kvLayout: 'split' } });
+    expect(layout.unified).toBe(false);
+    expect(facts.warnings).toEqual([]);
+  });
+
+  test('without a command line one pool is assumed, with a warning', async () => {
+    const { layout, facts } = await probed();
+    expect(layout.unified).toBe(true);
+    expect(facts.warnings).toContainEqual(expect.stringContaining('--kv-layout split'));
+  });
+
+  test.each([
+    [[], 2],
+    [['-ctk', 'q8_0', '-ctv', 'q8_0'], 1.0625],
+    [['-ctk', 'q8_0'], 2],
+    [['--cache-type-k', 'q4_0', '--cache-type-v', 'q5_1'], 0.75],
+    [['-ctk', 'f32'], 4],
+  ])('with %j an element takes %d bytes', async (flags, kvBytesPerElement) => {
+    const { layout } = await probed({ commandLine: ['llama-server', ...flags] });
+    expect(layout.kvBytesPerElement).toBe(kvBytesPerElement);
+  });
+
+  test('an unknown cache type is said', async () => {
+    const { facts } = await probed({ commandLine: ['llama-server', '-ctk', 'tq1', '-ctv', 'f16'] });
+    expect(facts.warnings).toContainEqual(expect.stringContaining('tq1'));
+  });
+});
+
+describe('token counts', () => {
+  const countsMessages = (body: string) => {
+    const { messages }: { messages: readonly unknown[] } = JSON.parse(body);
+    return json({ object: 'response.input_tokens', input_tokens: 64 + 5 * messages.length });
+  };
+
+  test('measures what the template adds, with a margin', async () => {
+    const { facts } = await probed({
+      answers: { 'POST /v1/chat/completions/input_tokens': countsMessages },
+    });
+    expect(facts.framing.baseTokens).toBeGreaterThanOrEqual(64);
+    expect(facts.framing.perMessageTokens).toBeGreaterThanOrEqual(5);
+    expect(facts.framing.baseTokens).toBeLessThan(DEFAULT_FRAMING.baseTokens);
+  });
+
+  test('an older build without the route gets the default', async () => {
+    expect((await probed()).facts.framing).toEqual(DEFAULT_FRAMING);
+  });
+
+  test('a chat is counted by the same body, on the route beside its own', async () => {
+    const request = scannedRequest('/chat/completions', { messages: MESSAGES, seed: 1 });
+    const io = fakeEngine({
+      'POST /chat/completions/input_tokens': (body) =>
+        body === new TextDecoder().decode(request.body)
+          ? json({ input_tokens: 70 })
+          : reply(400, ''),
+    });
+    expect(await llamacpp.countTokens(io, request, signal)).toBe(70);
+    expect(await llamacpp.countTokens(fakeEngine({}), request, signal)).toBeNull();
+  });
+
+  test('a completion is tokenized with its special tokens, its text as it was written', async () => {
+    const io = fakeEngine({
+      'POST /tokenize': (body) =>
+        body === '{"content":"\\u0061 ü","add_special":true}'
+          ? json({ tokens: [1, 2, 3] })
+          : reply(400, ''),
+    });
+    const request = scannedRequest(COMPLETION, '{"prompt":"\\u0061 ü"}');
+    expect(await llamacpp.countTokens(io, request, signal)).toBe(3);
+    const list = scannedRequest(COMPLETION, { prompt: ['a', 'b'] });
+    expect(await llamacpp.countTokens(io, list, signal)).toBeNull();
+  });
+});
+
+test('usage of several choices is that of the first, so their output is unknown', () => {
+  const usage = { prompt_tokens: 10, completion_tokens: 4 };
+  expect(llamacpp.usage({ choices: [{}, {}], usage })).toEqual({
+    promptTokens: 10,
+    completionTokens: null,
+    cachedTokens: null,
+  });
+});
+
+test.each([
+  [503, recorded('llamacpp/loading.json').body, 'loading'],
+  [503, '{"error":{"message":"no slot available","type":"unavailable_error"}}', 'busy'],
+  [
+    500,
+    '{"error":{"code":500,"message":"Context size has been exceeded.","type":"server_error"}}',
+    'overflow',
+  ],
+  [200, 'Context size has been exceeded.', 'overflow'],
+  [500, '{"error":{"code":500,"message":"Compute error.","type":"server_error"}}', 'fault'],
+  [
+    400,
+    '{"error":{"type":"exceed_context_size_error","n_prompt_tokens":9015,"n_ctx":2048}}',
+    'client',
+  ],
+])('classifies %i %s', (status, body, expected) => {
+  expect(llamacpp.classifyError(status, body)).toBe(expected);
+});

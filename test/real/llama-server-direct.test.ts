@@ -1,0 +1,302 @@
+/**
+ * What kvgate's llama.cpp adapter takes for granted, asked of a real server
+ * with nothing between. A failure here means that llama.cpp has changed.
+ */
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { describeReal } from '../support/describe-real.ts';
+import { eventually } from '../support/eventually.ts';
+import { splitRequests, splitResponses } from '../support/http-messages.ts';
+import { type RunningLlamaServer, startLlamaServer } from '../support/llama-server.ts';
+import { startRecordingRelay } from '../support/recording-relay.ts';
+
+interface Slot {
+  readonly id: number;
+  readonly n_ctx: number;
+  readonly is_processing: boolean;
+  readonly n_prompt_tokens?: number;
+  readonly next_token?: readonly { readonly n_remain: number; readonly n_decoded: number }[];
+}
+
+interface ChatAnswer {
+  readonly choices: readonly { readonly finish_reason: string }[];
+  readonly usage: { readonly prompt_tokens: number; readonly completion_tokens: number };
+}
+
+interface Answer<T> {
+  readonly status: number;
+  readonly body: T;
+}
+
+async function get<T = unknown>(server: RunningLlamaServer, path: string): Promise<Answer<T>> {
+  const response = await fetch(`${server.url}${path}`);
+  return { status: response.status, body: (await response.json()) as T };
+}
+
+async function post<T = unknown>(
+  server: RunningLlamaServer,
+  path: string,
+  body: unknown,
+): Promise<Answer<T>> {
+  const response = await fetch(`${server.url}${path}`, {
+    method: 'POST',
+    body: JSON.stringify(body),
+  });
+  return { status: response.status, body: (await response.json()) as T };
+}
+
+const slots = async (server: RunningLlamaServer) => (await get<Slot[]>(server, '/slots')).body;
+
+const user = (content: string) => ({ messages: [{ role: 'user', content }] });
+
+const CHAT = '/v1/chat/completions';
+
+const CONTEXT_EXCEEDED = {
+  error: { code: 500, message: 'Context size has been exceeded.', type: 'server_error' },
+};
+
+describeReal('llama-server with split slots (-c 8192 -np 4)', () => {
+  let server: RunningLlamaServer;
+  beforeAll(async () => {
+    server = await startLlamaServer(['-c', '8192', '-np', '4']);
+  });
+  afterAll(() => server.stop());
+
+  test('its command line can be read from outside, also through a wrapper', () => {
+    const args = readFileSync(`/proc/${server.pid}/cmdline`, 'utf8').split('\0');
+    expect(args[0]).toMatch(/llama-server$/);
+    expect(args.slice(args.indexOf('-c'))).toEqual(['-c', '8192', '-np', '4', '']);
+  });
+
+  test('/health, /props and /v1/models tell of one slot’s context and never of the whole', async () => {
+    expect(await get(server, '/health')).toEqual({ status: 200, body: { status: 'ok' } });
+    const props = await get(server, '/props');
+    expect(props.body).toMatchObject({
+      total_slots: 4,
+      default_generation_settings: { n_ctx: 2048 },
+      model_path: expect.stringMatching(/\.gguf$/),
+      endpoint_slots: true,
+      endpoint_metrics: false,
+      is_sleeping: false,
+    });
+    const models = await get(server, '/v1/models');
+    expect(models.body).toMatchObject({
+      data: [{ owned_by: 'llamacpp', meta: { n_ctx: 2048, n_ctx_train: 131072, n_vocab: 266 } }],
+    });
+    for (const { body } of [props, models]) {
+      expect(JSON.stringify(body)).not.toMatch(/8192|unified|cache_type/);
+    }
+  });
+
+  test('a prompt as long as a slot is refused with 400 and its exact length', async () => {
+    expect(await post(server, CHAT, { ...user('x'.repeat(9000)), max_tokens: 4 })).toEqual({
+      status: 400,
+      body: {
+        error: {
+          code: 400,
+          message:
+            'request (9018 tokens) exceeds the available context size (2048 tokens), try increasing it',
+          type: 'exceed_context_size_error',
+          n_prompt_tokens: 9018,
+          n_ctx: 2048,
+        },
+      },
+    });
+  });
+
+  test.each([
+    { limits: { max_tokens: 5, max_completion_tokens: 7, n_predict: 9 }, generated: 9 },
+    { limits: { max_tokens: 5, max_completion_tokens: 7 }, generated: 7 },
+    { limits: { max_tokens: 5, max_completion_tokens: null, n_predict: null }, generated: 5 },
+    { limits: { max_tokens: 0 }, generated: 1 },
+    { limits: { max_tokens: 5.7 }, generated: 5 },
+    { limits: { max_tokens: 5, n_predict: -1 }, generated: 2048 - 20 },
+    { limits: {}, generated: 2048 - 20 },
+  ])('$limits generates $generated tokens', async ({ limits, generated }) => {
+    const { body } = await post<ChatAnswer>(server, CHAT, { ...user('hi'), ...limits });
+    expect(body.usage).toMatchObject({ prompt_tokens: 20, completion_tokens: generated });
+    expect(body.choices.map((choice) => choice.finish_reason)).toEqual(['length']);
+  });
+
+  test.each([{ max_tokens: -5 }, { max_tokens: '5' }, { max_tokens: 1e30 }, { n: 5 }])(
+    '%j is refused with 400',
+    async (limits) => {
+      expect(await post(server, CHAT, { ...user('hi'), ...limits })).toMatchObject({
+        status: 400,
+        body: { error: { code: 400, type: 'invalid_request_error' } },
+      });
+    },
+  );
+
+  test('input_tokens equals the prompt tokens that are charged', async () => {
+    const { messages } = user('naïve “quotes” — 日本語 \u{1f600} <|end|>');
+    const request = { messages: [{ role: 'system', content: 'Be brief.' }, ...messages] };
+    const counted = await post<{ input_tokens: number }>(server, `${CHAT}/input_tokens`, request);
+    const charged = await post<ChatAnswer>(server, CHAT, { ...request, max_tokens: 1 });
+    expect(counted.body.input_tokens).toBe(charged.body.usage.prompt_tokens);
+  });
+
+  test('/tokenize takes a special token in the text for one token', async () => {
+    expect(await post(server, '/tokenize', { content: 'é <|end|>' })).toEqual({
+      status: 200,
+      body: { tokens: [195, 169, 32, 262] },
+    });
+  });
+
+  test('a stream is a role chunk, a chunk a token, a finish chunk, usage, [DONE]', async () => {
+    const relay = await startRecordingRelay(server.url);
+    const response = await fetch(`${relay.url}${CHAT}`, {
+      method: 'POST',
+      body: JSON.stringify({
+        ...user('hi'),
+        max_tokens: 3,
+        stream: true,
+        stream_options: { include_usage: true },
+      }),
+    });
+    const text = await response.text();
+    const [recorded] = relay.connections();
+    await relay.stop();
+
+    const events = text.split('\n\n').filter((event) => event !== '');
+    expect(events.pop()).toBe('data: [DONE]');
+    const delta = (delta: unknown, finish_reason: string | null = null) => ({
+      choices: [{ delta, finish_reason }],
+    });
+    expect(events.map((event) => JSON.parse(event.slice('data: '.length)))).toMatchObject([
+      delta({ role: 'assistant' }),
+      ...Array(3).fill(delta({ content: expect.stringMatching(/^[ -~]$/) })),
+      delta({}, 'length'),
+      { choices: [], usage: { prompt_tokens: 20, completion_tokens: 3 } },
+    ]);
+    const requests = splitRequests(recorded?.requestBytes ?? Buffer.alloc(0));
+    const responses = splitResponses(recorded?.responseBytes ?? Buffer.alloc(0), requests);
+    expect(requests.map((request) => request.startLine)).toEqual([`POST ${CHAT} HTTP/1.1`]);
+    expect(responses).toMatchObject([{ startLine: 'HTTP/1.1 200 OK', complete: true }]);
+    expect(responses[0]?.body.toString()).toBe(text);
+  });
+
+  test('/slots follows a request token by token and keeps what an idle slot caches', async () => {
+    const answer = post<ChatAnswer>(server, CHAT, {
+      ...user('q'.repeat(82)),
+      max_tokens: 1500,
+      id_slot: 2,
+    });
+    await eventually(async () => {
+      const slot = (await slots(server))[2];
+      const [next] = slot?.next_token ?? [];
+      expect(slot?.is_processing).toBe(true);
+      expect(next?.n_decoded).toBeGreaterThan(0);
+      expect((next?.n_decoded ?? 0) + (next?.n_remain ?? 0)).toBe(1500);
+      // One short while a sampled token waits for its own decode step.
+      const cells = 100 + (next?.n_decoded ?? 0);
+      expect([cells, cells - 1]).toContain(slot?.n_prompt_tokens);
+    });
+    expect((await answer).body.usage).toMatchObject({ prompt_tokens: 100 });
+    await post(server, CHAT, { ...user('another'), max_tokens: 5, id_slot: 3 });
+    expect((await slots(server))[2]).toMatchObject({
+      is_processing: false,
+      n_prompt_tokens: 100 + 1500 - 1,
+    });
+  });
+});
+
+describeReal('llama-server with its default, unified slots (-c 4096)', () => {
+  let server: RunningLlamaServer;
+  beforeAll(async () => {
+    server = await startLlamaServer(['-c', '4096']);
+  });
+  afterAll(() => server.stop());
+
+  test('each of four slots claims the whole pool', async () => {
+    expect((await slots(server)).map((slot) => slot.n_ctx)).toEqual([4096, 4096, 4096, 4096]);
+  });
+
+  test('a new task clears idle slots, and /slots shows that at once', async () => {
+    await post(server, CHAT, { ...user('a'.repeat(500)), max_tokens: 5, id_slot: 0 });
+    expect((await slots(server))[0]?.n_prompt_tokens).toBe(518 + 5 - 1);
+    await post(server, CHAT, { ...user('b'.repeat(500)), max_tokens: 5, id_slot: 1 });
+    expect((await slots(server))[0]?.n_prompt_tokens).toBe(0);
+  });
+
+  test('an overflow of the pool ends every request in flight', async () => {
+    const request = (content: string) => ({ ...user(content.repeat(1482)), max_tokens: 1000 });
+    const alone = await post<ChatAnswer>(server, CHAT, request('a'));
+    expect(alone).toMatchObject({ status: 200, body: { usage: { completion_tokens: 1000 } } });
+
+    const letters = Array.from({ length: 40 }, (_, index) => String.fromCharCode(48 + index));
+    const answers = await Promise.all(letters.map((letter) => post(server, CHAT, request(letter))));
+    const failed = answers.filter((answer) => answer.status !== 200);
+    expect(failed.length).toBeGreaterThanOrEqual(36);
+    for (const answer of failed) expect(answer).toEqual({ status: 500, body: CONTEXT_EXCEEDED });
+  }, 60_000);
+
+  test('a stream that overflows ends in an error event and without [DONE]', async () => {
+    const stream = async (letter: string) => {
+      const body = JSON.stringify({
+        ...user(letter.repeat(800)),
+        max_tokens: 1900,
+        stream: true,
+      });
+      const response = await fetch(`${server.url}${CHAT}`, { method: 'POST', body });
+      return response.text();
+    };
+    const texts = await Promise.all(['a', 'b', 'c', 'd'].map(stream));
+    for (const text of texts) {
+      expect(text.endsWith(`data: ${JSON.stringify(CONTEXT_EXCEEDED)}\n\n`)).toBe(true);
+    }
+  });
+});
+
+describeReal('llama-server and a client that leaves', () => {
+  /**
+   * server_response::recv_with_timeout looks at the connection after a second
+   * without any result, and every result for anyone, a poll of /slots too,
+   * begins that second anew (llama.cpp tools/server/server-queue.cpp).
+   */
+  const SILENCE_MS = 2_500;
+
+  let server: RunningLlamaServer;
+  beforeAll(async () => {
+    server = await startLlamaServer(['-c', '131072', '-np', '2']);
+  });
+  afterAll(() => server.stop());
+
+  const busySlots = async () => (await slots(server)).filter((slot) => slot.is_processing).length;
+
+  /** Leaves a request of 60,000 tokens once it is being worked on. */
+  async function leaveRequest(stream: boolean): Promise<void> {
+    const leaving = new AbortController();
+    const answer = fetch(`${server.url}${CHAT}`, {
+      method: 'POST',
+      body: JSON.stringify({ ...user('hi'), max_tokens: 60_000, stream }),
+      signal: leaving.signal,
+    }).then((response) => response.text());
+    await eventually(async () => expect(await busySlots()).toBe(1));
+    leaving.abort();
+    await expect(answer).rejects.toMatchObject({ name: 'AbortError' });
+  }
+
+  test('a stream’s slot is freed at once', async () => {
+    await leaveRequest(true);
+    await eventually(async () => expect(await busySlots()).toBe(0), 2_000);
+  });
+
+  test('another request’s slot is freed after a second in which nobody gets a result', async () => {
+    await leaveRequest(false);
+    await delay(SILENCE_MS);
+    expect(await busySlots()).toBe(0);
+  });
+
+  test('and not while /slots is polled more often than that', async () => {
+    await leaveRequest(false);
+    const endMs = performance.now() + SILENCE_MS;
+    while (performance.now() < endMs) {
+      expect(await busySlots()).toBe(1);
+      await delay(250);
+    }
+    await delay(SILENCE_MS);
+    expect(await busySlots()).toBe(0);
+  });
+});

@@ -1,0 +1,26 @@
+import { describe, test } from '@jest/globals';
+import { findLlamaServer } from './llama-server.ts';
+
+/**
+ * A suite that needs a real llama-server. Where there is none it is skipped,
+ * with the reason on the console, except under CI: there its absence fails, or
+ * a broken install would look like a green run.
+ */
+export function describeReal(name: string, suite: () => void): void {
+  const server = findLlamaServer();
+  if (server.found) {
+    describe(name, suite);
+    return;
+  }
+  if (process.env.CI) {
+    describe(name, () => {
+      test('a real llama-server is there', () => {
+        throw new Error(server.why);
+      });
+    });
+    return;
+  }
+  const { skip: skipped } = describe;
+  console.warn(`${name}: skipped: ${server.why}`);
+  skipped(name, suite);
+}

@@ -1,0 +1,140 @@
+import { describe, expect, test } from '@jest/globals';
+import { findModel } from '../../proxy/memory/catalog.ts';
+import type { PagedLayout } from '../../proxy/memory/kv-layout.ts';
+import {
+  type LayerGroup,
+  type ModelSpec,
+  modelSpecFromConfig,
+} from '../../proxy/memory/model-spec.ts';
+import { blockBytes, pagedBlocks, pagedPrefillBlocks } from '../../proxy/memory/paged.ts';
+
+const MIB = 2 ** 20;
+
+function layoutOf(spec: ModelSpec | null, changes: Partial<PagedLayout> = {}): PagedLayout {
+  return {
+    model: 'paged',
+    spec,
+    kvBytesPerElement: 2,
+    blockTokens: 16,
+    contextTokens: 131_072,
+    inFlightTokens: 2048,
+    tensorParallel: 1,
+    ...changes,
+  };
+}
+
+/** MiB of the blocks of gpt-oss-20b, as the table of the engine's own arithmetic rounds it. */
+const WORKED = [
+  { tokens: 1024, steady: 27.4, c2048: 48, c8192: 48, c16384: 48 },
+  { tokens: 8192, steady: 195.4, c2048: 243.4, c8192: 384, c16384: 384 },
+  { tokens: 32_768, steady: 771.4, c2048: 819.4, c8192: 963.4, c16384: 1155.4 },
+  { tokens: 131_072, steady: 3075.4, c2048: 3123.4, c8192: 3267.4, c16384: 3459.4 },
+];
+
+describe.each([
+  { name: 'gpt-oss-20b', scale: 1 },
+  { name: 'gpt-oss-120b', scale: 1.5 },
+])('vLLM blocks of $name', ({ name, scale }) => {
+  const spec = findModel(name);
+  const mib = (blocks: number) => (blocks * (blockBytes(layoutOf(spec)) ?? Number.NaN)) / MIB;
+  /** The table has one decimal of a MiB. */
+  const near = (blocks: number, tableMib: number) =>
+    expect(Math.abs(mib(blocks) - scale * tableMib)).toBeLessThanOrEqual(0.05 * scale);
+
+  test.each(WORKED)('at $tokens tokens', ({ tokens, steady, c2048, c8192, c16384 }) => {
+    near(pagedBlocks(layoutOf(spec), tokens), steady);
+    near(pagedPrefillBlocks(layoutOf(spec), tokens), c2048);
+    near(pagedPrefillBlocks(layoutOf(spec, { inFlightTokens: 8192 }), tokens), c8192);
+    near(pagedPrefillBlocks(layoutOf(spec, { inFlightTokens: 16_384 }), tokens), c16384);
+  });
+});
+
+test.each([
+  [1, 393_216],
+  [2, 196_608],
+  [4, 98_304],
+  [8, 49_152],
+  [16, 49_152],
+])('a block of gpt-oss-20b on %i GPUs has %i bytes on each', (tensorParallel, bytes) => {
+  expect(blockBytes(layoutOf(findModel('gpt-oss-20b'), { tensorParallel }))).toBe(bytes);
+});
+
+test('a short context bounds what prefill can have in flight', () => {
+  const spec = findModel('gpt-oss-20b');
+  const layout = layoutOf(spec, { contextTokens: 1024, inFlightTokens: 8192 });
+  // 64 blocks in the full group; the sliding one is bounded by 1024 / 16 + 1.
+  expect(pagedPrefillBlocks(layout, 1024)).toBe(64 + 64);
+});
+
+test('without a spec a request takes the blocks of one group', () => {
+  const layout = layoutOf(null);
+  expect(blockBytes(layout)).toBeNull();
+  expect([0, 1, 16, 17].map((tokens) => pagedBlocks(layout, tokens))).toEqual([0, 1, 1, 2]);
+  expect(pagedPrefillBlocks(layout, 17)).toBe(2);
+});
+
+test('several sequences: the bound holds for the worst split', () => {
+  const layout = layoutOf(null);
+  // 17 + 15 tokens take 3 blocks where 16 + 16 take 2.
+  expect(pagedBlocks(layout, 32, 2)).toBe(3);
+});
+
+describe('grouping of layers', () => {
+  const base = findModel('gpt-oss-20b');
+  const withGroups = (full: number, sliding: number): ModelSpec => {
+    if (base === null) throw new Error('catalog is empty');
+    const shape: Omit<LayerGroup, 'layers' | 'windowTokens'> = {
+      kvHeads: 16,
+      keyDim: 128,
+      valueDim: 128,
+    };
+    const groups = [
+      { ...shape, layers: full, windowTokens: null },
+      { ...shape, layers: sliding, windowTokens: 1024 },
+    ];
+    return { ...base, groups };
+  };
+
+  test('the rarer kind gives the size: 10 full and 52 sliding layers are 1 and 6 groups', () => {
+    const layout = layoutOf(withGroups(10, 52));
+    expect(blockBytes(layout)).toBe(10 * 16 * 16 * 256 * 2);
+    expect(pagedBlocks(layout, 16)).toBe(1 + 6);
+    // ceil((1023 + 1) / 16) + 1 blocks for each sliding group.
+    expect(pagedBlocks(layout, 16_000)).toBe(1000 + 6 * 65);
+  });
+
+  test('nearly equal kinds are padded to the larger: 20 and 25 layers are 2 groups of 25', () => {
+    const layout = layoutOf(withGroups(20, 25));
+    expect(blockBytes(layout)).toBe(25 * 16 * 16 * 256 * 2);
+    expect(pagedBlocks(layout, 16)).toBe(2);
+  });
+});
+
+describe('published start-up logs of vLLM', () => {
+  test('Llama-3.1-8B: 19.28 GiB of KV cache are 157,936 tokens', () => {
+    const llama = modelSpecFromConfig(
+      {
+        num_hidden_layers: 32,
+        num_attention_heads: 32,
+        num_key_value_heads: 8,
+        hidden_size: 4096,
+        intermediate_size: 14_336,
+        vocab_size: 128_256,
+        max_position_embeddings: 131_072,
+      },
+      'config.json',
+    );
+    const bytes = llama.ok ? blockBytes(layoutOf(llama.spec)) : null;
+    expect(Math.floor((19.28 * 2 ** 30) / (bytes ?? Number.NaN)) * 16).toBe(157_936);
+  });
+
+  test('gpt-oss-120b: concurrency 6.51 at 98,304 tokens and 7.77 at 81,920', () => {
+    const layout = (contextTokens: number) =>
+      layoutOf(findModel('gpt-oss-120b'), { contextTokens });
+    const ratio =
+      pagedPrefillBlocks(layout(98_304), 98_304) / pagedPrefillBlocks(layout(81_920), 81_920);
+    // Both figures are printed with two decimals.
+    expect(ratio).toBeGreaterThan(7.765 / 6.515);
+    expect(ratio).toBeLessThan(7.775 / 6.505);
+  });
+});
