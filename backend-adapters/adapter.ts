@@ -129,10 +129,11 @@ export interface Adapter {
   /** Every route that generates. A route in neither list is refused. */
   readonly generationRoutes: readonly GenerationRoute[];
   readonly passthroughRoutes: readonly PassthroughRoute[];
-  /** Whether the engine drops a request when its connection closes, streamed or not. */
-  readonly cancelsOnDisconnect: { readonly stream: boolean; readonly nonStream: boolean };
-  /** Whether a missing max tokens is filled in (overflow hurts others) or left alone. */
-  injectsMaxTokens(layout: KvLayout): boolean;
+  /**
+   * How long an engine must be left alone before it looks whether a client has
+   * left; 0 where reading its state does not keep it from that.
+   */
+  readonly cancelQuietMs: number;
 
   /** True when the server behind `io` is this engine. Never throws: unreachable is false. */
   detect(io: EngineIo, signal: AbortSignal): Promise<boolean>;

@@ -52,8 +52,10 @@ export const llamacpp: Adapter = {
     { method: 'POST', path: '/v1/chat/completions/input_tokens' },
     { method: 'POST', path: '/chat/completions/input_tokens' },
   ],
-  cancelsOnDisconnect: { stream: true, nonStream: true },
-  injectsMaxTokens: (layout) => layout.model === 'slots' && layout.unified,
+  // Waiting for a result, the server looks at the connection after each full second in which nobody
+  // got one, and every read of /slots counts as one (tools/server/server-queue.cpp,
+  // recv_with_timeout; measured: polled every 500 ms it never noticed, left alone it did).
+  cancelQuietMs: 1_200,
 
   async detect(io, signal) {
     try {

@@ -42,8 +42,7 @@ export const transformers: Adapter = {
   generationRoutes: DIALECT.routes,
   passthroughRoutes: [{ method: 'GET', path: '/v1/models' }],
   /** Without a stream, generation goes on to its end whoever has left. */
-  cancelsOnDisconnect: { stream: true, nonStream: false },
-  injectsMaxTokens: () => true,
+  cancelQuietMs: 0,
 
   /**
    * It has no banner: it says it is well, lists models, and gives every answer

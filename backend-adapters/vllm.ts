@@ -44,8 +44,7 @@ export const vllm: Adapter = {
     { method: 'POST', path: '/tokenize' },
     { method: 'POST', path: '/detokenize' },
   ],
-  cancelsOnDisconnect: { stream: true, nonStream: true },
-  injectsMaxTokens: () => false,
+  cancelQuietMs: 0,
 
   async detect(io, signal) {
     const version = await tryGetJson(io, '/version', signal);

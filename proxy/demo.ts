@@ -10,7 +10,13 @@ export interface DemoServer {
 
 /** Starts it on a free port of loopback. */
 export async function startDemoServer(demo: DemoConfig): Promise<DemoServer> {
-  const common = { gpuTotalBytes: demo.gpuBytes, speed: demo.speed, seed: demo.seed };
+  const common = {
+    gpuTotalBytes: demo.gpuBytes,
+    speed: demo.speed,
+    seed: demo.seed,
+    // A model ends its answers by itself; the simulated one has to be told how long they are.
+    answerTokens: { min: 60, max: 400 },
+  };
   const server = createSimulatedServer(
     demo.engine === 'dynamic'
       ? { ...common, personality: 'dynamic', attention: demo.attention }

@@ -42,7 +42,7 @@ export interface StateCall {
   readonly body: JsonObject | null;
 }
 
-export interface StreamRules {
+interface StreamRules {
   /** true: always in the last finish chunk; false: in a chunk of its own when asked for. */
   readonly usageInFinishChunk: Readonly<Record<RouteKind, boolean>>;
   /** Whether `data: [DONE]` ends a stream that went well. */

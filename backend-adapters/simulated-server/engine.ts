@@ -14,7 +14,7 @@ export interface Sequence {
 }
 
 /** Called from `Engine.advance`. After `finished`, `failed` or a cancel nothing more is called. */
-export interface SequenceListener {
+interface SequenceListener {
   /** `count` more tokens were produced. */
   tokens(count: number): void;
   /** `cachedTokens` of the prompt were found in a cache and not computed. */

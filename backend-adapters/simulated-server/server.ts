@@ -17,7 +17,6 @@ import { Simulation } from './simulation.ts';
 import { Sockets } from './sockets.ts';
 
 export type { SimulatedOptions } from './options.ts';
-export type { SimulatedState } from './simulation.ts';
 
 export interface SimulatedServer {
   /** Port 0 takes a free one. Rejects where the address is taken. */

@@ -10,7 +10,6 @@ import {
   COMMA,
   isWhitespace,
   OPEN_BRACE,
-  OPEN_BRACKET,
   QUOTE,
 } from './bytes.ts';
 import { MemberRecorder } from './member-recorder.ts';

@@ -56,10 +56,18 @@ export class EngineMonitor {
       this.#probing.delete(name);
       if (this.#stopping.signal.aborted) return;
       const again = () => void this.probeNow(name);
-      this.#cancelTimer.set(name, this.#clock.after(this.#options.pollIntervalMs, again));
+      this.#cancelTimer.set(name, this.#clock.after(this.#pauseMs(name), again));
     });
     this.#probing.set(name, probe);
     return probe;
+  }
+
+  /** While cancelled requests linger, an engine that our reads would distract is left alone longer. */
+  #pauseMs(name: string): number {
+    const { pollIntervalMs } = this.#options;
+    const quietMs = this.#pools.get(name)?.adapter?.cancelQuietMs ?? 0;
+    const lingers = [...this.#ledger.leases(name)].some(({ state }) => state === 'draining');
+    return lingers ? Math.max(pollIntervalMs, quietMs) : pollIntervalMs;
   }
 
   async #probe(name: string): Promise<void> {

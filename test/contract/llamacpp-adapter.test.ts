@@ -179,9 +179,8 @@ describe('who shares the cells', () => {
     ['the last switch', ['llama-server', '-kvu', '-no-kvu', '-np', '4'], false],
     ['-np, and slots too large for parts', ['llama-server', '-c', '2048', '-np', '4'], true],
   ])('%s', async (_, commandLine, unified) => {
-    const { layout, facts, reading } = await probed({ commandLine });
+    const { layout, reading } = await probed({ commandLine });
     expect(layout.unified).toBe(unified);
-    expect(llamacpp.injectsMaxTokens(facts.layout)).toBe(unified);
     expect(reading.capacityUnits).toBe(unified ? 2048 : 4 * 2048);
   });
 

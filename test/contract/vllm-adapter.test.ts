@@ -101,7 +101,6 @@ describe('probe', () => {
       maxSequences: null,
       preemptions: 7,
     });
-    expect(vllm.injectsMaxTokens(facts.layout)).toBe(false);
   });
 
   test('reads the older name of usage; what is missing is null and said', async () => {

@@ -37,6 +37,7 @@ previous=''
 for argument in "$@"; do
   case "$previous" in
     -m | --model)
+      case "$argument" in /*) ;; *) echo "give the model's absolute path" >&2; exit 2 ;; esac
       mkdir -p "$root$(dirname "$argument")"
       cp "$argument" "$root$argument.$$"
       mv "$root$argument.$$" "$root$argument"

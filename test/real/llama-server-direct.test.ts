@@ -3,58 +3,13 @@
  * with nothing between. A failure here means that llama.cpp has changed.
  */
 import { readFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { describeReal } from '../support/describe-real.ts';
 import { eventually } from '../support/eventually.ts';
 import { splitRequests, splitResponses } from '../support/http-messages.ts';
+import { CHAT, type ChatAnswer, get, post, slotsOf, user } from '../support/llama-client.ts';
 import { type RunningLlamaServer, startLlamaServer } from '../support/llama-server.ts';
 import { startRecordingRelay } from '../support/recording-relay.ts';
-
-interface Slot {
-  readonly id: number;
-  readonly n_ctx: number;
-  readonly is_processing: boolean;
-  readonly n_prompt_tokens?: number;
-  readonly next_token?: readonly { readonly n_remain: number; readonly n_decoded: number }[];
-}
-
-interface ChatAnswer {
-  readonly choices: readonly { readonly finish_reason: string }[];
-  readonly usage: { readonly prompt_tokens: number; readonly completion_tokens: number };
-}
-
-interface Answer<T> {
-  readonly status: number;
-  readonly body: T;
-}
-
-async function get<T = unknown>(server: RunningLlamaServer, path: string): Promise<Answer<T>> {
-  const response = await fetch(`${server.url}${path}`);
-  return { status: response.status, body: (await response.json()) as T };
-}
-
-async function post<T = unknown>(
-  server: RunningLlamaServer,
-  path: string,
-  body: unknown,
-): Promise<Answer<T>> {
-  const response = await fetch(`${server.url}${path}`, {
-    method: 'POST',
-    body: JSON.stringify(body),
-  });
-  return { status: response.status, body: (await response.json()) as T };
-}
-
-const slots = async (server: RunningLlamaServer) => (await get<Slot[]>(server, '/slots')).body;
-
-const user = (content: string) => ({ messages: [{ role: 'user', content }] });
-
-const CHAT = '/v1/chat/completions';
-
-const CONTEXT_EXCEEDED = {
-  error: { code: 500, message: 'Context size has been exceeded.', type: 'server_error' },
-};
 
 describeReal('llama-server with split slots (-c 8192 -np 4)', () => {
   let server: RunningLlamaServer;
@@ -184,7 +139,7 @@ describeReal('llama-server with split slots (-c 8192 -np 4)', () => {
       id_slot: 2,
     });
     await eventually(async () => {
-      const slot = (await slots(server))[2];
+      const slot = (await slotsOf(server))[2];
       const [next] = slot?.next_token ?? [];
       expect(slot?.is_processing).toBe(true);
       expect(next?.n_decoded).toBeGreaterThan(0);
@@ -195,108 +150,9 @@ describeReal('llama-server with split slots (-c 8192 -np 4)', () => {
     });
     expect((await answer).body.usage).toMatchObject({ prompt_tokens: 100 });
     await post(server, CHAT, { ...user('another'), max_tokens: 5, id_slot: 3 });
-    expect((await slots(server))[2]).toMatchObject({
+    expect((await slotsOf(server))[2]).toMatchObject({
       is_processing: false,
       n_prompt_tokens: 100 + 1500 - 1,
     });
-  });
-});
-
-describeReal('llama-server with its default, unified slots (-c 4096)', () => {
-  let server: RunningLlamaServer;
-  beforeAll(async () => {
-    server = await startLlamaServer(['-c', '4096']);
-  });
-  afterAll(() => server.stop());
-
-  test('each of four slots claims the whole pool', async () => {
-    expect((await slots(server)).map((slot) => slot.n_ctx)).toEqual([4096, 4096, 4096, 4096]);
-  });
-
-  test('a new task clears idle slots, and /slots shows that at once', async () => {
-    await post(server, CHAT, { ...user('a'.repeat(500)), max_tokens: 5, id_slot: 0 });
-    expect((await slots(server))[0]?.n_prompt_tokens).toBe(518 + 5 - 1);
-    await post(server, CHAT, { ...user('b'.repeat(500)), max_tokens: 5, id_slot: 1 });
-    expect((await slots(server))[0]?.n_prompt_tokens).toBe(0);
-  });
-
-  test('an overflow of the pool ends every request in flight', async () => {
-    const request = (content: string) => ({ ...user(content.repeat(1482)), max_tokens: 1000 });
-    const alone = await post<ChatAnswer>(server, CHAT, request('a'));
-    expect(alone).toMatchObject({ status: 200, body: { usage: { completion_tokens: 1000 } } });
-
-    const letters = Array.from({ length: 40 }, (_, index) => String.fromCharCode(48 + index));
-    const answers = await Promise.all(letters.map((letter) => post(server, CHAT, request(letter))));
-    const failed = answers.filter((answer) => answer.status !== 200);
-    expect(failed.length).toBeGreaterThanOrEqual(36);
-    for (const answer of failed) expect(answer).toEqual({ status: 500, body: CONTEXT_EXCEEDED });
-  }, 60_000);
-
-  test('a stream that overflows ends in an error event and without [DONE]', async () => {
-    const stream = async (letter: string) => {
-      const body = JSON.stringify({
-        ...user(letter.repeat(800)),
-        max_tokens: 1900,
-        stream: true,
-      });
-      const response = await fetch(`${server.url}${CHAT}`, { method: 'POST', body });
-      return response.text();
-    };
-    const texts = await Promise.all(['a', 'b', 'c', 'd'].map(stream));
-    for (const text of texts) {
-      expect(text.endsWith(`data: ${JSON.stringify(CONTEXT_EXCEEDED)}\n\n`)).toBe(true);
-    }
-  });
-});
-
-describeReal('llama-server and a client that leaves', () => {
-  /**
-   * server_response::recv_with_timeout looks at the connection after a second
-   * without any result, and every result for anyone, a poll of /slots too,
-   * begins that second anew (llama.cpp tools/server/server-queue.cpp).
-   */
-  const SILENCE_MS = 2_500;
-
-  let server: RunningLlamaServer;
-  beforeAll(async () => {
-    server = await startLlamaServer(['-c', '131072', '-np', '2']);
-  });
-  afterAll(() => server.stop());
-
-  const busySlots = async () => (await slots(server)).filter((slot) => slot.is_processing).length;
-
-  /** Leaves a request of 60,000 tokens once it is being worked on. */
-  async function leaveRequest(stream: boolean): Promise<void> {
-    const leaving = new AbortController();
-    const answer = fetch(`${server.url}${CHAT}`, {
-      method: 'POST',
-      body: JSON.stringify({ ...user('hi'), max_tokens: 60_000, stream }),
-      signal: leaving.signal,
-    }).then((response) => response.text());
-    await eventually(async () => expect(await busySlots()).toBe(1));
-    leaving.abort();
-    await expect(answer).rejects.toMatchObject({ name: 'AbortError' });
-  }
-
-  test('a stream’s slot is freed at once', async () => {
-    await leaveRequest(true);
-    await eventually(async () => expect(await busySlots()).toBe(0), 2_000);
-  });
-
-  test('another request’s slot is freed after a second in which nobody gets a result', async () => {
-    await leaveRequest(false);
-    await delay(SILENCE_MS);
-    expect(await busySlots()).toBe(0);
-  });
-
-  test('and not while /slots is polled more often than that', async () => {
-    await leaveRequest(false);
-    const endMs = performance.now() + SILENCE_MS;
-    while (performance.now() < endMs) {
-      expect(await busySlots()).toBe(1);
-      await delay(250);
-    }
-    await delay(SILENCE_MS);
-    expect(await busySlots()).toBe(0);
   });
 });
