@@ -1,7 +1,7 @@
 /** What makes a start pointless: better an exit with the arithmetic than a guard that refuses all. */
 import { chargeOf } from './memory/charge.ts';
 import type { PolicyConfig } from './policy/types.ts';
-import type { GpuMonitor } from './state/gpu-monitor.ts';
+import type { Capacities } from './state/capacities.ts';
 import { type Instance, isServing } from './state/pools.ts';
 
 const MIB = 1024 ** 2;
@@ -9,15 +9,15 @@ const MIB = 1024 ** 2;
 /** Why an instance can never serve as configured; null when it can, or when it is too early to tell. */
 export function unusableReason(
   instance: Instance,
-  gpu: GpuMonitor | null,
+  capacities: Capacities,
   policy: Pick<PolicyConfig, 'minOutputTokens'>,
 ): string | null {
   if (instance.health.state === 'unusable') {
     return `${instance.name} (${instance.url}): ${instance.health.why}`;
   }
-  if (gpu === null || !isServing(instance)) return null;
+  if (!isServing(instance)) return null;
   const { layout } = instance.facts;
-  const capacity = gpu.capacityOf(instance);
+  const capacity = capacities.of(instance);
   if (layout.model !== 'dynamic' || capacity.state !== 'known') return null;
 
   const least = chargeOf(layout, 1, policy.minOutputTokens, 1, 1);

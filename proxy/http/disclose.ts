@@ -1,6 +1,6 @@
 /** What is disclosed of a decision: the headers of an answer, and the optional `metadata` object. */
 import { createHash } from 'node:crypto';
-import type { Usage } from '../../backend-adapters/adapter.ts';
+import type { Adapter } from '../../backend-adapters/adapter.ts';
 import { canonicalJson } from '../json/canonical.ts';
 import { JsonScanner } from '../json/scanner.ts';
 import { smallValue, splice } from '../json/splice.ts';
@@ -73,13 +73,18 @@ export function disclosureHeaders(disclosure: Disclosure): Headers {
 }
 
 /** The JSON answer with a `metadata` object added; an answer that is no JSON object stays as it is. */
-export function withMetadata(answer: Buffer, disclosure: Disclosure, usage: Usage | null): Buffer {
+export function withMetadata(
+  answer: Buffer,
+  disclosure: Disclosure,
+  adapter: Pick<Adapter, 'usage'>,
+): Buffer {
   const scanner = new JsonScanner();
   scanner.push(answer);
   const object = scanner.end();
   if ('code' in object) return answer;
   const { admitted, cacheKey, shape } = disclosure;
   const tags = tagsOf(admitted.instance);
+  const usage = adapter.usage(JSON.parse(answer.toString('utf8')));
   const metadata = {
     request_id: disclosure.requestId,
     model_id: tags.modelId,

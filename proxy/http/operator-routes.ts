@@ -19,6 +19,7 @@ import type { Tenants } from './tenants.ts';
 const GIB = 1024 ** 3;
 const MIB = 1024 ** 2;
 const MAX_SESSIONS_SHOWN = 1_000;
+const MAX_REQUESTS_SHOWN = 1_000;
 
 export interface OperatorParts {
   readonly pools: Pools;
@@ -121,7 +122,8 @@ function health(parts: OperatorParts, _message: IncomingMessage, response: Serve
 }
 
 function ready(parts: OperatorParts, _message: IncomingMessage, response: ServerResponse): void {
-  const isReady = parts.pools.instances.some((instance) => instance.health.state === 'healthy');
+  const hasBackend = parts.pools.instances.some((instance) => instance.health.state === 'healthy');
+  const isReady = hasBackend && !parts.exchanges.draining;
   respondJson(response, isReady ? 200 : 503, { ready: isReady });
 }
 
@@ -197,6 +199,7 @@ function stats(parts: OperatorParts, _message: IncomingMessage, response: Server
   respondJson(response, 200, {
     version: parts.version,
     requests_in_flight: exchanges.size,
+    request_ids: exchanges.ids(MAX_REQUESTS_SHOWN),
     queue_length: admission.queueLength,
     active_sessions: sessions.active,
     decisions: tally.decisions,

@@ -23,14 +23,23 @@ export type FaultCode =
   | 'cancelled'
   | 'draining';
 
-/** A fault on the way to the backend or at it. `code` is stable; `cause` is the original error. */
+export interface FaultDetail {
+  /** The original error. */
+  readonly cause?: unknown;
+  /** Whether the engine surely holds nothing of the request: it never had it, or it is done with it. */
+  readonly engineIsFree?: boolean;
+}
+
+/** A fault on the way to the backend or at it, or an end from outside. `code` is stable. */
 export class Fault extends Error {
   readonly code: FaultCode;
+  readonly engineIsFree: boolean;
 
-  constructor(code: FaultCode, message: string, cause?: unknown) {
+  constructor(code: FaultCode, message: string, { cause, engineIsFree = false }: FaultDetail = {}) {
     super(message, { cause });
     this.name = 'Fault';
     this.code = code;
+    this.engineIsFree = engineIsFree;
   }
 }
 
@@ -42,6 +51,13 @@ export class ClientGone extends Error {
     super(`the client ${how}`);
     this.name = 'ClientGone';
   }
+}
+
+/** Why an exchange broke off: what aborted it, or else a fault of its backend. */
+export function whyBroken(error: unknown, signal: AbortSignal): Fault | ClientGone {
+  const cause: unknown = signal.aborted ? signal.reason : error;
+  if (cause instanceof Fault || cause instanceof ClientGone) return cause;
+  return new Fault('backend_failed', 'the backend broke off its answer', { cause });
 }
 
 interface Row {
@@ -113,7 +129,7 @@ const FAULTS: Readonly<Record<FaultCode, Row>> = {
   backend_failed: {
     status: 502,
     code: 'backend_failed',
-    message: 'The backend failed before it answered.',
+    message: 'The backend failed.',
     retriable: true,
   },
   backend_timeout: {
@@ -153,16 +169,25 @@ const FAULTS: Readonly<Record<FaultCode, Row>> = {
 const UNKNOWN_WAIT_MS = 5_000;
 
 export function problemOfRejection(decision: RejectDecision): Problem {
-  const { retriable, ...row } = REJECTIONS[decision.reason];
-  const retry = retriable
-    ? ({ afterMs: decision.retryAfterMs ?? UNKNOWN_WAIT_MS } as const)
-    : ('never' as const);
-  return { ...row, param: null, retry };
+  return told(REJECTIONS[decision.reason], decision.retryAfterMs ?? UNKNOWN_WAIT_MS);
 }
 
 export function problemOfFault(fault: Fault): Problem {
-  const { retriable, ...row } = FAULTS[fault.code];
-  return { ...row, param: null, retry: retriable ? { afterMs: UNKNOWN_WAIT_MS } : 'never' };
+  return told(FAULTS[fault.code], UNKNOWN_WAIT_MS);
+}
+
+/** Nobody is there to serve the request. */
+export function noBackend(): Problem {
+  return told(REJECTIONS.no_healthy_instance, UNKNOWN_WAIT_MS);
+}
+
+/** The process takes no new work. */
+export function shuttingDown(): Problem {
+  return told(REJECTIONS.draining, UNKNOWN_WAIT_MS);
+}
+
+function told({ retriable, ...row }: Row, afterMs: number): Problem {
+  return { ...row, param: null, retry: retriable ? { afterMs } : 'never' };
 }
 
 export function invalidRequest(message: string, param: string | null = null): Problem {

@@ -41,8 +41,7 @@ export interface ReadRequest {
 
 export type ReadResult =
   | { readonly ok: true; readonly request: ReadRequest }
-  /** `unread`: the rest of the body still comes, so the connection can't be used again. */
-  | { readonly ok: false; readonly problem: Problem; readonly unread: boolean };
+  | { readonly ok: false; readonly problem: Problem };
 
 /** What can be said before a byte of the body is read. */
 export function refusedUnread(message: IncomingMessage, maxBytes: number): Problem | null {
@@ -56,22 +55,23 @@ export function refusedUnread(message: IncomingMessage, maxBytes: number): Probl
     return refusal(415, 'unsupported_media_type', 'Send the body as application/json.');
   }
   const declared = Number(headers['content-length'] ?? 0);
-  return declared > maxBytes ? tooLarge(maxBytes) : null;
+  return declared > maxBytes ? bodyTooLarge(maxBytes) : null;
 }
 
-function tooLarge(maxBytes: number): Problem {
+export function bodyTooLarge(maxBytes: number): Problem {
   const message = `The body is larger than ${maxBytes} bytes.`;
   return refusal(413, 'request_too_large', message);
 }
 
 /**
  * Reads and scans the body.
- * @throws what the stream throws when the client goes away meanwhile
+ * @throws the signal's reason when it aborts meanwhile, as it does when the client leaves
  */
 export async function readBody(
   message: IncomingMessage,
   maxBytes: number,
   budget: BufferBudget,
+  signal: AbortSignal,
 ): Promise<ReadResult> {
   const scanner = new JsonScanner();
   const chunks: Buffer[] = [];
@@ -82,14 +82,12 @@ export async function readBody(
   };
   const refuse = (problem: Problem): ReadResult => {
     release();
-    return { ok: false, problem, unread: !message.complete };
+    return { ok: false, problem };
   };
 
   try {
-    for await (const chunk of message.iterator({
-      destroyOnReturn: false,
-    }) as AsyncIterable<Buffer>) {
-      if (bytes + chunk.length > maxBytes) return refuse(tooLarge(maxBytes));
+    for await (const chunk of untilAborted(message, signal)) {
+      if (bytes + chunk.length > maxBytes) return refuse(bodyTooLarge(maxBytes));
       if (!budget.take(chunk.length)) return refuse(buffersFull());
       bytes += chunk.length;
       chunks.push(chunk);
@@ -98,11 +96,30 @@ export async function readBody(
     }
   } catch (error) {
     release();
-    throw error;
+    throw signal.aborted ? signal.reason : error;
   }
   const object = scanner.end();
   if ('code' in object) return refuse(invalidRequest(object.message));
   const [only] = chunks;
   const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, bytes);
   return { ok: true, request: { body, object, release } };
+}
+
+/** The stream's chunks; it is left open when the reader stops, so that it can still be answered. */
+async function* untilAborted(
+  message: IncomingMessage,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void> {
+  const chunks: AsyncIterator<Buffer> = message.iterator({ destroyOnReturn: false });
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  // Without a reader left the rejection would count as unhandled.
+  aborted.catch(() => {});
+  signal.throwIfAborted();
+  for (;;) {
+    const next = await Promise.race([chunks.next(), aborted]);
+    if (next.done === true) return;
+    yield next.value;
+  }
 }

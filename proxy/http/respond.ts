@@ -1,9 +1,12 @@
 /** Writes answers of our own: JSON, and problems in the caller's dialect. */
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { finished } from 'node:stream';
 import type { Problem } from './problem.ts';
 
 export type Headers = Readonly<Record<string, string>>;
 
+/** How long a client that is still sending may take to notice its answer. */
+const LINGER_MS = 2_000;
 const MIN_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 30_000;
 /** Spreads clients that were refused together, so that they do not come back together. */
@@ -25,13 +28,24 @@ export function respondText(
   contentType: string,
   headers: Headers = {},
 ): void {
+  writeText(response, status, text, contentType, headers);
+  response.end();
+}
+
+function writeText(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  contentType: string,
+  headers: Headers,
+): void {
   const body = Buffer.from(text);
   response.writeHead(status, {
     ...headers,
     'content-type': contentType,
     'content-length': body.length,
   });
-  response.end(response.req.method === 'HEAD' ? undefined : body);
+  if (response.req.method !== 'HEAD') response.write(body);
 }
 
 /** The error body in OpenAI's dialect. */
@@ -60,6 +74,10 @@ export function retryHeaders(retry: Problem['retry'], random: number): Headers {
   return { 'retry-after': String(Math.ceil(waitMs / 1000)), 'retry-after-ms': String(waitMs) };
 }
 
+/**
+ * Answers with a problem; an answer that has begun is cut. While the request's
+ * body is still coming, the connection closes with the answer.
+ */
 export function respondProblem(
   response: ServerResponse,
   problem: Problem,
@@ -69,6 +87,42 @@ export function respondProblem(
     response.destroy();
     return;
   }
-  const retry = retryHeaders(problem.retry, Math.random());
-  respondJson(response, problem.status, errorBody(problem), { ...headers, ...retry });
+  const unread = hasBody(response.req) && !response.req.complete;
+  const text = JSON.stringify(errorBody(problem));
+  writeText(response, problem.status, text, 'application/json', {
+    ...headers,
+    ...retryHeaders(problem.retry, Math.random()),
+    ...(unread ? { connection: 'close' } : {}),
+  });
+  if (unread) endOnceRead(response);
+  else response.end();
+}
+
+/** Tells a client that asked whether to send its body to do so. */
+export function invite(response: ServerResponse): void {
+  const { headers } = response.req;
+  if (headers.expect === undefined) return;
+  response.writeContinue();
+  delete headers.expect;
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+/**
+ * Closes when the client has stopped sending or had time to read its answer: a
+ * close under unread data is a reset, which would void the answer.
+ */
+function endOnceRead(response: ServerResponse): void {
+  const { req: message } = response;
+  const end = () => response.end();
+  // Whoever waits to be invited sends nothing.
+  if (message.headers.expect !== undefined) return void end();
+  const impatience = setTimeout(end, LINGER_MS).unref();
+  finished(message, { writable: false }, () => {
+    clearTimeout(impatience);
+    end();
+  });
+  message.resume();
 }

@@ -12,22 +12,23 @@ import {
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Log } from '../state/log.ts';
 import type { Pools } from '../state/pools.ts';
+import type { Exchanges } from './exchanges.ts';
 import { mayPass } from './forward-passthrough.ts';
+import { malformed, PIPELINED, refuseUnparsed } from './malformed.ts';
 import { isOpenPath, isOperatorPath } from './operator-routes.ts';
-import { type Problem, refusal } from './problem.ts';
+import { ClientGone, noBackend, refusal, shuttingDown } from './problem.ts';
 import { respondProblem } from './respond.ts';
 import type { Tenants } from './tenants.ts';
 
 export interface GateParts {
   readonly pools: Pools;
   readonly tenants: Tenants;
-  readonly generate: (message: IncomingMessage, response: ServerResponse) => Promise<void>;
-  readonly operate: (
-    path: string,
-    message: IncomingMessage,
-    response: ServerResponse,
-  ) => Promise<void>;
+  readonly exchanges: Exchanges;
+  readonly log: Log;
+  readonly generate: Route;
+  readonly operate: OperatorRoute;
   readonly pass: (target: string, message: IncomingMessage, response: ServerResponse) => void;
 }
 
@@ -37,6 +38,11 @@ export interface Tls {
 }
 
 type Route = (message: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+type OperatorRoute = (
+  path: string,
+  message: IncomingMessage,
+  response: ServerResponse,
+) => Promise<void>;
 
 /** Node's defaults let a slow client hold a connection for minutes. */
 const LIMITS: ServerOptions = {
@@ -47,12 +53,21 @@ const LIMITS: ServerOptions = {
 };
 
 /** @param operatorHere false when the operator's routes listen on a port of their own */
-export function dataServer(parts: GateParts, tls: Tls | null, operatorHere: boolean): Server {
-  return guarded(tls, (message, response) => {
+export function dataServer(
+  parts: GateParts,
+  tls: Tls | null,
+  operatorHere: boolean,
+  limits: ServerOptions = LIMITS,
+): Server {
+  return guarded(parts.log, tls, limits, (message, response) => {
     const path = pathOf(message);
     if (isOperatorPath(path)) {
       if (operatorHere || isOpenPath(path)) return parts.operate(path, message, response);
       return notFound(response, path);
+    }
+    if (parts.exchanges.draining) {
+      respondProblem(response, shuttingDown());
+      return;
     }
     const adapters = parts.pools.instances.flatMap(({ adapter }) => adapter ?? []);
     const generates = adapters.some(({ generationRoutes }) =>
@@ -68,82 +83,79 @@ export function dataServer(parts: GateParts, tls: Tls | null, operatorHere: bool
 }
 
 /** The operator's routes on a port of their own. */
-export function adminServer(operate: GateParts['operate']): Server {
-  return guarded(null, (message, response) => {
+export function adminServer(operate: OperatorRoute, log: Log): Server {
+  return guarded(log, null, LIMITS, (message, response) => {
     const path = pathOf(message);
     return isOperatorPath(path) ? operate(path, message, response) : notFound(response, path);
   });
 }
 
 function passOn(
-  parts: GateParts,
+  { pools, tenants, pass }: GateParts,
   path: string,
   message: IncomingMessage,
   response: ServerResponse,
 ): void {
-  if (parts.tenants.tenantOf(message.headers) === null) {
+  if (tenants.tenantOf(message.headers) === null) {
     respondProblem(response, refusal(401, 'invalid_api_key', 'A valid API key is needed.'));
     return;
   }
-  const { spokesman } = parts.pools;
+  const { spokesman } = pools;
   if (spokesman === null) {
-    respondProblem(response, {
-      ...refusal(503, 'server_is_overloaded', 'No backend is healthy at the moment.'),
-      retry: { afterMs: 5_000 },
-    });
+    respondProblem(response, noBackend());
     return;
   }
   if (!mayPass(spokesman.adapter.passthroughRoutes, message.method ?? '', path)) {
     notFound(response, path);
     return;
   }
-  if (message.headers.expect !== undefined) response.writeContinue();
-  parts.pass(spokesman.url, message, response);
+  pass(spokesman.url, message, response);
 }
 
-function guarded(tls: Tls | null, route: Route): Server {
-  const busy = new WeakSet<Socket>();
+function guarded(log: Log, tls: Tls | null, limits: ServerOptions, route: Route): Server {
+  const underWay = new WeakMap<Socket, ServerResponse>();
   const listener = (message: IncomingMessage, response: ServerResponse) => {
-    const problem = malformed(message) ?? (busy.has(message.socket) ? PIPELINED : null);
-    if (problem !== null) {
-      respondProblem(response, problem, { connection: 'close' });
+    const { socket } = message;
+    if (underWay.has(socket)) {
+      respondProblem(response, PIPELINED, { connection: 'close' });
       return;
     }
-    busy.add(message.socket);
-    response.once('close', () => busy.delete(message.socket));
-    void route(message, response);
+    underWay.set(socket, response);
+    response.once('close', () => underWay.delete(socket));
+    const problem = malformed(message);
+    if (problem === null) void routed(log, route, message, response);
+    else respondProblem(response, problem, { connection: 'close' });
   };
   const server =
     tls === null
-      ? createServer(LIMITS, listener)
-      : createTlsServer({ ...LIMITS, cert: tls.certPem, key: tls.keyPem }, listener);
+      ? createServer(limits, listener)
+      : createTlsServer({ ...limits, cert: tls.certPem, key: tls.keyPem }, listener);
   server.on('checkContinue', listener);
-  server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
+  server.on('clientError', (error, socket: Socket) => {
+    refuseUnparsed(error, socket, underWay.get(socket));
   });
   return server;
 }
 
-const PIPELINED = refusal(400, 'pipelining', 'Send one request at a time on a connection.');
-const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST']);
-
-/** What HTTP allows but nobody honest sends: each has been a way past some proxy. */
-function malformed(message: IncomingMessage): Problem | null {
-  const { headers, headersDistinct, method = '', url = '' } = message;
-  if (!METHODS.has(method)) return refusal(405, 'method_not_allowed', 'Use GET, HEAD or POST.');
-  if (!url.startsWith('/')) return refusal(400, 'invalid_request_error', 'Use a path as target.');
-  if ((headersDistinct.host ?? []).length !== 1) {
-    return refusal(400, 'invalid_request_error', 'Send exactly one Host header.');
+/** A handler that fails costs its own request, never the process. */
+async function routed(
+  log: Log,
+  route: Route,
+  message: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  try {
+    await route(message, response);
+  } catch (error) {
+    if (!(error instanceof ClientGone)) {
+      const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      log.error('Unexpected fault', { path: pathOf(message).slice(0, 200), detail });
+    }
+    respondProblem(response, {
+      ...refusal(500, 'internal_error', 'kvgate failed.'),
+      retry: 'unsaid',
+    });
   }
-  if (headers.upgrade !== undefined) {
-    return refusal(426, 'upgrade_not_supported', 'Upgrade is not supported here.');
-  }
-  const hasBody =
-    headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined;
-  if (method !== 'POST' && hasBody && headers['content-length'] !== '0') {
-    return refusal(400, 'invalid_request_error', `A ${method} request takes no body.`);
-  }
-  return null;
 }
 
 function pathOf(message: IncomingMessage): string {
@@ -156,11 +168,13 @@ function notFound(response: ServerResponse, path: string): void {
 }
 
 /** Listens, and resolves with the port. Rejects when the address can't be had. */
-export function listen(server: Server, host: string, port: number): Promise<number> {
+export function listen(server: Server, host: string, port: number, log: Log): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, () => {
       server.off('error', reject);
+      // Such as no file descriptor left for a new connection: those there are go on.
+      server.on('error', (error) => log.error('Server fault', { detail: error.message }));
       const address = server.address();
       resolve(
         typeof address === 'object' && address !== null ? (address as AddressInfo).port : port,

@@ -6,6 +6,8 @@
 
 /** A longer event is no longer held back nor read: its bytes just pass. */
 const MAX_EVENT_BYTES = 1024 * 1024;
+/** LF CR LF: the end of a line, and an empty one. */
+const MAX_BLANK_LINE_BYTES = 3;
 const LF = 0x0a;
 const CR = 0x0d;
 
@@ -26,7 +28,7 @@ export class SseFrames {
     const data: string[] = [];
     let eventStart = 0;
     // A blank line may straddle two chunks, so the search restarts a little before the new bytes.
-    let from = Math.max(0, this.#held.length - 3);
+    let from = Math.max(0, this.#held.length - (MAX_BLANK_LINE_BYTES - 1));
     for (;;) {
       const end = endOfEvent(bytes, from);
       if (end === -1) break;
@@ -38,13 +40,13 @@ export class SseFrames {
       eventStart = end;
       from = end;
     }
-    if (this.#passing || bytes.length - eventStart > MAX_EVENT_BYTES) {
-      this.#passing = true;
-      this.#held = Buffer.alloc(0);
-      return { bytes, data };
-    }
-    this.#held = bytes.subarray(eventStart);
-    return { bytes: bytes.subarray(0, eventStart), data };
+    this.#passing ||= bytes.length - eventStart > MAX_EVENT_BYTES;
+    // Of an event that is too long only the beginning of a blank line is held, to see its end.
+    const heldFrom = this.#passing
+      ? Math.max(eventStart, bytes.length - (MAX_BLANK_LINE_BYTES - 1))
+      : eventStart;
+    this.#held = bytes.subarray(heldFrom);
+    return { bytes: bytes.subarray(0, heldFrom), data };
   }
 
   /** Bytes of an event that never became whole. */

@@ -32,6 +32,7 @@ const NEVER_SENT: ReadonlySet<string> = new Set([
   'EHOSTUNREACH',
   'ENETUNREACH',
   'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_INVALID_ARG',
 ]);
 
 export class Upstream {
@@ -75,10 +76,15 @@ export class Upstream {
         body: request.body,
         signal: request.signal,
       });
+      // Whoever reads the body learns of its errors by reading.
+      response.body.on('error', () => {});
       return { status: response.statusCode, headers: response.headers, body: response.body };
     } catch (error) {
       if (request.signal.aborted) throw request.signal.reason;
-      throw new Fault('backend_failed', 'no answer from the backend', error);
+      throw new Fault('backend_failed', 'no answer from the backend', {
+        cause: error,
+        engineIsFree: neverSent(error),
+      });
     }
   }
 
@@ -89,12 +95,11 @@ export class Upstream {
 }
 
 /** Whether the backend can't have received the request whose sending failed so. */
-export function neverSent(fault: Fault): boolean {
-  const { cause } = fault;
+function neverSent(error: unknown): boolean {
   return (
-    cause instanceof Error &&
-    'code' in cause &&
-    typeof cause.code === 'string' &&
-    NEVER_SENT.has(cause.code)
+    error instanceof Error &&
+    'code' in error &&
+    typeof error.code === 'string' &&
+    NEVER_SENT.has(error.code)
   );
 }

@@ -1,17 +1,27 @@
-/** A timer that fires unless it is fed. */
+/** A timer that fires unless it is fed, or paused. */
 export class Watchdog {
-  readonly #timer: NodeJS.Timeout;
+  readonly #timeoutMs: number;
+  readonly #expired: () => void;
+  #timer: NodeJS.Timeout;
 
   constructor(timeoutMs: number, expired: () => void) {
-    this.#timer = setTimeout(expired, timeoutMs);
-    this.#timer.unref();
+    this.#timeoutMs = timeoutMs;
+    this.#expired = expired;
+    this.#timer = this.#arm();
   }
 
+  /** Starts the time anew, also after a pause. */
   feed(): void {
-    this.#timer.refresh();
+    clearTimeout(this.#timer);
+    this.#timer = this.#arm();
   }
 
-  stop(): void {
+  /** Stops the time until it is fed again. */
+  pause(): void {
     clearTimeout(this.#timer);
+  }
+
+  #arm(): NodeJS.Timeout {
+    return setTimeout(this.#expired, this.#timeoutMs).unref();
   }
 }

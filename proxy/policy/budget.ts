@@ -6,7 +6,7 @@
 export interface GpuBudgetInput {
   readonly totalBytes: number;
   readonly usedBytes: number;
-  /** The least use ever seen: the server's weights and context, and who was there before it. */
+  /** The least use seen while the server was up: its weights and context, and who was there before it. */
   readonly floorBytes: number;
   /** The most that leases were ever modelled to hold at one time. */
   readonly heldHighWaterBytes: number;
@@ -15,15 +15,14 @@ export interface GpuBudgetInput {
 }
 
 export interface GpuBudget {
-  /** What leases may fill now. */
-  readonly capacityBytes: number;
-  /** What they could fill were no other process on the GPU. */
+  /** What leases could fill were no other process on the GPU. */
   readonly aloneBytes: number;
+  /** What others hold of that. */
   readonly foreignBytes: number;
 }
 
 /**
- * capacity = min(total x threshold, total - reserve) - floor - foreign.
+ * alone = min(total x threshold, total - reserve) - floor.
  *
  * A caching allocator never gives back what leases once held, so use up to
  * floor + high-water mark is the server's own and reusable; whatever lies
@@ -31,12 +30,22 @@ export interface GpuBudget {
  * includes the allocator's own fragmentation, which is not reusable either.
  */
 export function gpuBudget(input: GpuBudgetInput): GpuBudget {
-  const usable = Math.min(
+  const usableBytes = Math.min(
     Math.floor(input.totalBytes * input.gpuMemoryThreshold),
     input.totalBytes - input.safetyReserveBytes,
   );
-  const aloneBytes = Math.max(0, usable - input.floorBytes);
   const ownBytes = input.floorBytes + input.heldHighWaterBytes;
-  const foreignBytes = Math.max(0, input.usedBytes - ownBytes);
-  return { capacityBytes: Math.max(0, aloneBytes - foreignBytes), aloneBytes, foreignBytes };
+  return {
+    aloneBytes: Math.max(0, usableBytes - input.floorBytes),
+    foreignBytes: Math.max(0, input.usedBytes - ownBytes),
+  };
+}
+
+/**
+ * What leases may fill now. Memory of other guarded servers on the GPU is in
+ * `foreignBytes` as far as it is in use, and promised beyond that.
+ * @param neighbourBytes the most that those servers' leases may come to hold
+ */
+export function leasableBytes(budget: GpuBudget, neighbourBytes: number): number {
+  return Math.max(0, budget.aloneBytes - Math.max(budget.foreignBytes, neighbourBytes));
 }

@@ -1,35 +1,34 @@
 /** Choosing among offers: the best that fits, the largest that can be cut to fit, the wait. */
 
-import type { Offer } from './offers.ts';
-import { fitsAtOnce, largestOutput } from './offers.ts';
-import { headroomAfter, predictWaitMs } from './reserve.ts';
+import type { Offer, Offers } from './offers.ts';
+import { cutTo, firmCharge, fitsAtOnce } from './offers.ts';
+import { fitsEmpty, headroomAfter, predictWaitMs } from './reserve.ts';
 import type { Charge, DecideInput } from './types.ts';
 
-/** The offer with the most headroom left, of those whose charge fits now. */
-export function bestThatFits(
-  offers: readonly Offer[],
-  charge: (offer: Offer) => Charge,
-): Offer | null {
+/**
+ * Of the offers that fit now, the one that leaves the most headroom; among
+ * equals (capacities that nobody tells are) the one with the fewest sequences.
+ */
+export function bestThatFits(offers: readonly Offer[]): Offer | null {
   let best: Offer | null = null;
-  let bestHeadroom = Number.NEGATIVE_INFINITY;
   for (const offer of offers) {
-    if (!fitsAtOnce(offer, charge(offer))) continue;
-    const headroom = headroomAfter(offer.instance, charge(offer));
-    if (headroom > bestHeadroom) {
-      best = offer;
-      bestHeadroom = headroom;
-    }
+    if (!fitsAtOnce(offer, offer.full)) continue;
+    if (best === null || isRoomier(offer, best)) best = offer;
   }
   return best;
 }
 
-/** The best offer after cutting its output to what fits now. */
+function isRoomier(a: Offer, b: Offer): boolean {
+  const difference = headroomAfter(a.instance, a.full) - headroomAfter(b.instance, b.full);
+  return difference > 0 || (difference === 0 && a.instance.sequences < b.instance.sequences);
+}
+
+/** Of the offers cut to what fits now, the one with the largest output. */
 export function largestNow(input: DecideInput, offers: readonly Offer[]): Offer | null {
   let best: Offer | null = null;
   for (const offer of offers) {
-    const fit = largestOutput(input, offer, (charge) => fitsAtOnce(offer, charge));
-    if (fit === null || (best !== null && fit.outputTokens <= best.outputTokens)) continue;
-    best = { ...offer, full: fit.charge, outputTokens: fit.outputTokens };
+    const cut = cutTo(input, offer, (charge) => fitsAtOnce(offer, charge));
+    if (cut !== null && (best === null || cut.outputTokens > best.outputTokens)) best = cut;
   }
   return best;
 }
@@ -39,32 +38,23 @@ export function largestNow(input: DecideInput, offers: readonly Offer[]): Offer 
  * where that is more than the empty instance has, the least it accepts.
  */
 export function queuedCharge(offer: Offer): Charge {
-  const unaskedOrTooLarge = offer.effective.outputTokens === null || !fitsAlone(offer);
-  return unaskedOrTooLarge ? offer.least : offer.full;
+  const firm = firmCharge(offer);
+  return fitsEmpty(offer.instance, firm) ? firm : offer.least;
 }
 
-function fitsAlone(offer: Offer): boolean {
-  const { capacity } = offer.instance;
-  return !('units' in capacity) || offer.full.peakUnits <= capacity.units;
+/** Milliseconds until the first of these offers is predicted to fit; null when that can't be foreseen. */
+export function predictedWaitMs(input: DecideInput, offers: Offers): number | null {
+  const candidates = offers.map((offer) => {
+    const { peakUnits, sequences } = queuedCharge(offer);
+    return { instance: offer.instance, wanted: { units: peakUnits, sequences } };
+  });
+  return predictWaitMs(candidates, offers[0].pool.waiting, input.nowMs);
 }
 
-/** The predicted wait of the request for the best of these offers; null when it can't be foreseen. */
-export function predictOffers(input: DecideInput, offers: readonly Offer[]): number | null {
-  const [first] = offers;
-  if (first === undefined) return null;
-  const byInstance = new Map(offers.map((offer) => [offer.instance, queuedCharge(offer)]));
-  return predictWaitMs(
-    [...byInstance.keys()],
-    first.pool.waiting,
-    (instance) => {
-      const charge = byInstance.get(instance);
-      return { units: charge?.peakUnits ?? 0, sequences: charge?.sequences ?? 0 };
-    },
-    input.nowMs,
-  );
-}
-
-/** When the first live lease of these instances ends: a session's own requests are among them. */
+/**
+ * Milliseconds until the first live lease of these instances is predicted to
+ * end: a session's own requests are among them. null when none is known.
+ */
 export function soonestEndMs(input: DecideInput, offers: readonly Offer[]): number | null {
   const ends = offers
     .flatMap((offer) => offer.instance.freeing)

@@ -14,9 +14,17 @@
  *
  * `admissionOrder` holds the order of 6 to 9.
  */
-import { bestThatFits, largestNow, predictOffers, soonestEndMs } from './choose.ts';
-import type { Offer } from './offers.ts';
-import { canEverFit, largestOutput, offerOf } from './offers.ts';
+import { bestThatFits, largestNow, predictedWaitMs, queuedCharge, soonestEndMs } from './choose.ts';
+import type { Offer, Offers } from './offers.ts';
+import {
+  canEverFit,
+  cutTo,
+  fillsMissingMaxTokens,
+  firmCharge,
+  fitsAtOnce,
+  isSome,
+  offerOf,
+} from './offers.ts';
 import { admit, queue, reject } from './outcomes.ts';
 import { judgeSession } from './session-rules.ts';
 import type { AdmissionStep, AdmitReason, DecideInput, Decision } from './types.ts';
@@ -38,61 +46,70 @@ export function decide(input: DecideInput): Decision {
   // 3
   const large = possible.filter((offer) => offer.pool.large);
   const usual = possible.filter((offer) => !offer.pool.large);
-  const isLarge = large.length > 0 && isLargeRequest(input, possible);
-  if (isLarge) {
-    const roomy = bestThatFits(large, (offer) => offer.full);
+  if (isLargeRequest(input, possible)) {
+    const roomy = bestThatFits(large);
     if (roomy !== null) return admit(input, roomy, 'large_request');
   }
 
   // 4
-  const limited = judgeUsual(input, usual, large);
-  if ('decision' in limited) return limited.decision;
+  const limited = limitToSession(input, usual, large);
+  if ('action' in limited) return limited;
 
   // 5
-  const home = limited.offers;
-  const reason: AdmitReason = limited.reason ?? (usual.length === 0 ? 'capacity' : 'fits');
-  const best = bestThatFits(home, (offer) => offer.full) ?? bestUnasked(input, home);
-  if (best !== null) return admit(input, best, reason);
+  const { home, reason } = limited;
+  const best = bestThatFits(home) ?? bestUnasked(input, home);
+  if (best !== null) {
+    return admit(input, best, reason ?? (best.pool === input.pools[0] ? 'fits' : 'capacity'));
+  }
 
   // 6 to 9
-  const elsewhere = limited.reason === null ? large : [];
-  const wanted = isLarge && home.length === 0 ? large : home;
-  return lastSteps(input, wanted, elsewhere);
+  const elsewhere = reason === null && usual.length > 0 ? large : [];
+  return lastSteps(input, home, elsewhere);
 }
 
-/** Input tokens or KV beyond the limits of a usual request; decided by the smallest KV of any offer. */
+/** Input tokens or KV beyond the limits of a usual request; by the smallest KV of any offer. */
 function isLargeRequest(input: DecideInput, offers: readonly Offer[]): boolean {
   if (input.promptTokens > input.config.largeRequestTokens) return true;
-  const kvBytes = offers.flatMap((offer) => offer.full.kvBytes ?? []);
+  const kvBytes = offers.flatMap((offer) => firmCharge(offer).kvBytes ?? []);
   return kvBytes.length > 0 && Math.min(...kvBytes) > input.config.largeRequestKvBytes;
 }
 
-type Limited =
-  | { readonly decision: Decision }
-  | { readonly offers: readonly Offer[]; readonly reason: AdmitReason | null };
+/** Where the request may go as far as its session is concerned; a reason where the session changed it. */
+interface Limited {
+  readonly home: Offers;
+  readonly reason: AdmitReason | null;
+}
 
 /**
  * Step 4. Alone over its session's limit, a request goes to the large pool if
- * it fits there, else is shrunk to the limit, else refused for good; over it
- * because of the session's own live requests, it may come back later.
+ * that has room, else it is shrunk to the limit, else it waits for the large
+ * pool, else it is refused for good; over the limit because of the session's
+ * own live requests, it may come back later.
  */
-function judgeUsual(input: DecideInput, usual: readonly Offer[], large: readonly Offer[]): Limited {
+function limitToSession(
+  input: DecideInput,
+  usual: readonly Offer[],
+  large: readonly Offer[],
+): Limited | Decision {
   const limit = input.config.sessionKvLimitBytes;
+  const judge = (kvBytes: number | null) => judgeSession(input.session, kvBytes, limit);
+  const cut = (offer: Offer) => cutTo(input, offer, ({ kvBytes }) => judge(kvBytes) === 'within');
   const offers = usual.length > 0 ? usual : large;
-  const verdicts = offers.map((offer) => judgeSession(input.session, offer.full.kvBytes, limit));
-  const within = offers.filter((_, index) => verdicts[index] === 'within');
-  if (within.length > 0) return { offers: within, reason: null };
-  if (verdicts.includes('busy')) {
-    return { decision: reject(input, 'session_busy', offers, soonestEndMs(input, offers)) };
-  }
+  const verdicts = offers.map((offer) => judge(firmCharge(offer).kvBytes));
+  const within = offers
+    .filter((_, index) => verdicts[index] === 'within')
+    .flatMap((offer) => (fillsMissingMaxTokens(offer.instance) ? (cut(offer) ?? []) : offer));
+  if (isSome(within)) return { home: within, reason: null };
+  const busy = () => reject(input, 'session_busy', offers, soonestEndMs(input, offers));
+  if (verdicts.includes('busy')) return busy();
 
-  if (large.length > 0) return { offers: large, reason: 'session_limit' };
-  const shrunk = offers.flatMap((offer) => {
-    const fit = largestOutput(input, offer, (charge) => (charge.kvBytes ?? 0) <= limit);
-    return fit === null ? [] : [{ ...offer, full: fit.charge, outputTokens: fit.outputTokens }];
-  });
-  if (shrunk.length === 0) return { decision: reject(input, 'session_kv_limit', offers, null) };
-  return { offers: shrunk, reason: 'session_limit' };
+  const roomy = bestThatFits(large);
+  if (roomy !== null) return admit(input, roomy, 'session_limit');
+  const shrunk = usual.flatMap((offer) => cut(offer) ?? []);
+  if (isSome(shrunk)) return { home: shrunk, reason: 'session_limit' };
+  if (isSome(large)) return { home: large, reason: 'session_limit' };
+  const fitsAlone = offers.some(({ least }) => (least.kvBytes ?? 0) <= limit);
+  return fitsAlone ? busy() : reject(input, 'session_kv_limit', offers, null);
 }
 
 /** A request that names no max tokens takes the room that is left, if that is useful. */
@@ -101,39 +118,41 @@ function bestUnasked(input: DecideInput, offers: readonly Offer[]): Offer | null
   return largestNow(input, offers);
 }
 
-function lastSteps(
-  input: DecideInput,
-  home: readonly Offer[],
-  elsewhere: readonly Offer[],
-): Decision {
-  const waitMs = predictOffers(input, home);
+function lastSteps(input: DecideInput, home: Offers, elsewhere: readonly Offer[]): Decision {
+  const waitMs = predictedWaitMs(input, home);
+  const isFull = input.queueLength >= input.config.queueMax;
+  // What is too large for the empty instance never gets all it asks for: no use in waiting for that.
+  const hasToWait = !home.some((offer) => fitsAtOnce(offer, queuedCharge(offer)));
+  const rest: Rest = { home, elsewhere, waitMs, mayQueue: hasToWait && !isFull };
   for (const step of input.config.admissionOrder) {
-    const decision = tryStep(input, step, home, elsewhere, waitMs);
+    const decision = tryStep(input, step, rest);
     if (decision !== null) return decision;
   }
   // 10
-  const full = input.queueLength >= input.config.queueMax;
-  return reject(input, full ? 'queue_full' : 'memory_pressure', home, waitMs);
+  return reject(input, isFull ? 'queue_full' : 'memory_pressure', home, waitMs);
 }
 
-function tryStep(
-  input: DecideInput,
-  step: AdmissionStep,
-  home: readonly Offer[],
-  elsewhere: readonly Offer[],
-  waitMs: number | null,
-): Decision | null {
-  const { config } = input;
-  const queueHasRoom = input.queueLength < config.queueMax;
+/** What is left to try for a request that does not fit at home now. */
+interface Rest {
+  readonly home: Offers;
+  /** Offers of another pool. */
+  readonly elsewhere: readonly Offer[];
+  /** Predicted for home; null when that can't be foreseen. */
+  readonly waitMs: number | null;
+  readonly mayQueue: boolean;
+}
+
+function tryStep(input: DecideInput, step: AdmissionStep, rest: Rest): Decision | null {
+  const { home, elsewhere, waitMs, mayQueue } = rest;
+  const { shortWaitMs, queueTimeoutMs } = input.config;
   switch (step) {
     case 'route': {
-      const others = elsewhere.filter((offer) => !home.includes(offer));
-      const roomy = bestThatFits(others, (offer) => offer.full);
+      const roomy = bestThatFits(elsewhere);
       return roomy === null ? null : admit(input, roomy, 'pool_full');
     }
     case 'short-queue': {
-      const soon = waitMs !== null && waitMs <= config.shortWaitMs;
-      return soon && queueHasRoom ? queue(input, home, waitMs, 'short_wait') : null;
+      const isSoon = waitMs !== null && waitMs <= shortWaitMs;
+      return mayQueue && isSoon ? queue(input, home, waitMs, 'short_wait') : null;
     }
     case 'shrink': {
       if (input.shape.requestedOutputTokens === null) return null;
@@ -141,8 +160,8 @@ function tryStep(
       return smaller === null ? null : admit(input, smaller, 'memory_pressure');
     }
     case 'queue': {
-      const realistic = waitMs === null || waitMs <= config.queueTimeoutMs;
-      return realistic && queueHasRoom ? queue(input, home, waitMs, 'memory_pressure') : null;
+      const isRealistic = waitMs === null || waitMs <= queueTimeoutMs;
+      return mayQueue && isRealistic ? queue(input, home, waitMs, 'memory_pressure') : null;
     }
     default:
       return assertNever(step);

@@ -5,19 +5,20 @@
 import type { Level, PolicyConfig, RequestShape, Sampling } from './types.ts';
 
 interface LevelEffect {
-  readonly outputShare: number;
+  /** Of the output tokens asked for; whole, so that no rounding of a fraction takes a token more. */
+  readonly outputPercent: number;
   readonly topPMax: number | null;
   readonly temperatureMax: number | null;
-  /** Share of the usual sequences in flight; `one`: a single request. */
-  readonly concurrency: number | 'one';
+  /** Of the usual sequences in flight; `one`: a single request. */
+  readonly concurrencyPercent: number | 'one';
 }
 
 const EFFECTS: Readonly<Record<Level, LevelEffect>> = {
-  low: { outputShare: 1, topPMax: null, temperatureMax: null, concurrency: 1 },
-  medium: { outputShare: 0.9, topPMax: 0.9, temperatureMax: null, concurrency: 1 },
-  high: { outputShare: 0.7, topPMax: null, temperatureMax: 0.5, concurrency: 0.5 },
-  critical: { outputShare: 0.5, topPMax: null, temperatureMax: 0, concurrency: 0.25 },
-  emergency: { outputShare: 0.3, topPMax: null, temperatureMax: 0, concurrency: 'one' },
+  low: { outputPercent: 100, topPMax: null, temperatureMax: null, concurrencyPercent: 100 },
+  medium: { outputPercent: 90, topPMax: 0.9, temperatureMax: null, concurrencyPercent: 100 },
+  high: { outputPercent: 70, topPMax: null, temperatureMax: 0.5, concurrencyPercent: 50 },
+  critical: { outputPercent: 50, topPMax: null, temperatureMax: 0, concurrencyPercent: 25 },
+  emergency: { outputPercent: 30, topPMax: null, temperatureMax: 0, concurrencyPercent: 'one' },
 };
 
 export interface EffectiveRequest {
@@ -40,7 +41,7 @@ export function degrade(
   const outputTokens =
     asked === null
       ? null
-      : Math.min(asked, Math.max(config.minOutputTokens, Math.floor(asked * effect.outputShare)));
+      : Math.min(asked, Math.max(config.minOutputTokens, percentOf(asked, effect.outputPercent)));
   if (config.degrade === 'memory-only') return { outputTokens, sampling: {} };
 
   const { topPMax, temperatureMax } = effect;
@@ -56,17 +57,25 @@ export function degrade(
 }
 
 /**
- * Sequences an instance may have in flight at a level.
- * @param usualSequences the 100 %: `--max-concurrency`, or the highest number in
- *   flight lately at low; null when neither is known, and then only `emergency` limits.
+ * Sequences an instance may have in flight at a level; null: no limit.
+ * @param maxConcurrency `--max-concurrency`: the 100 %, and the limit at low
+ * @param usualSequences the 100 % where that is not set: the highest number in
+ *   flight lately at low; null when there was none, and then only `emergency` limits
  */
 export function concurrencyCap(
   level: Level,
+  maxConcurrency: number | null,
   usualSequences: number | null,
   mode: PolicyConfig['degrade'],
 ): number | null {
-  const share = mode === 'off' ? 1 : EFFECTS[level].concurrency;
-  if (share === 'one') return 1;
-  if (usualSequences === null) return null;
-  return Math.max(1, Math.floor(usualSequences * share));
+  if (mode === 'off' || level === 'low') return maxConcurrency;
+  const percent = EFFECTS[level].concurrencyPercent;
+  if (percent === 'one') return 1;
+  const fullSequences = maxConcurrency ?? usualSequences;
+  return fullSequences === null ? null : Math.max(1, percentOf(fullSequences, percent));
+}
+
+/** Rounded down. */
+function percentOf(count: number, percent: number): number {
+  return Math.floor((count * percent) / 100);
 }

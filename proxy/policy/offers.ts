@@ -11,12 +11,19 @@ export interface Offer {
   readonly pool: PoolView;
   readonly instance: InstanceView;
   readonly effective: EffectiveRequest;
-  /** Output tokens of one sequence to reserve for: asked (after the level), or the bound of what may come. */
+  /** Output tokens of one sequence to reserve for: asked (after the level), or the most that may come. */
   readonly outputTokens: number;
-  /** The smallest output that may be granted in its place; equal where no shrink is allowed. */
+  /** The fewest that may be reserved for in their place; equal where no shrink is allowed. */
   readonly leastOutputTokens: number;
   readonly full: Charge;
   readonly least: Charge;
+}
+
+/** At least one. */
+export type Offers = readonly [Offer, ...Offer[]];
+
+export function isSome(offers: readonly Offer[]): offers is Offers {
+  return offers.length > 0;
 }
 
 /**
@@ -37,10 +44,8 @@ function mayShrink(input: DecideInput): boolean {
 export function offerOf(input: DecideInput, pool: PoolView, instance: InstanceView): Offer {
   const { shape, config } = input;
   const effective = degrade(shape, instance.level, config, input.neverDegrade);
-  const windowTokens = Math.max(1, contextTokensOf(instance.layout) - promptTokensOfOne(input));
-  const unasked = Math.min(windowTokens, instance.learnedOutputTokens ?? windowTokens);
-  const outputTokens = effective.outputTokens ?? unasked;
-  const leastOutputTokens = leastOutput(input, instance, outputTokens);
+  const outputTokens = effective.outputTokens ?? unaskedOutputTokens(input, instance);
+  const leastOutputTokens = leastOutput(input, outputTokens);
   const charge = (tokens: number) => chargeFor(instance, shape, input.promptTokens, tokens);
   return {
     pool,
@@ -53,11 +58,18 @@ export function offerOf(input: DecideInput, pool: PoolView, instance: InstanceVi
   };
 }
 
-function leastOutput(input: DecideInput, instance: InstanceView, outputTokens: number): number {
+/** The most that a request without max tokens may bring: the rest of the context, or what was learned. */
+function unaskedOutputTokens(input: DecideInput, instance: InstanceView): number {
+  const windowTokens = Math.max(1, contextTokensOf(instance.layout) - promptTokensOfOne(input));
+  const learnedTokens = instance.learnedOutputTokens ?? windowTokens;
+  return Math.min(windowTokens, Math.max(learnedTokens, input.config.minOutputTokens));
+}
+
+function leastOutput(input: DecideInput, outputTokens: number): number {
   const { minOutputTokens, shrinkFloor } = input.config;
   const useful = Math.min(outputTokens, minOutputTokens);
   const asked = input.shape.requestedOutputTokens;
-  if (asked === null) return fillsMissingMaxTokens(instance) ? useful : outputTokens;
+  if (asked === null) return useful;
   if (!mayShrink(input)) return outputTokens;
   return Math.min(outputTokens, Math.max(useful, Math.ceil(asked * shrinkFloor)));
 }
@@ -67,10 +79,19 @@ function promptTokensOfOne(input: DecideInput): number {
   return Math.ceil(input.promptTokens / input.shape.prompts);
 }
 
+/**
+ * What a request is measured by: all it asks for, or, where it names no max
+ * tokens, its prompt and the least that is useful. More than that it takes only
+ * where there is room.
+ */
+export function firmCharge(offer: Offer): Charge {
+  return offer.effective.outputTokens === null ? offer.least : offer.full;
+}
+
 /** Prompt and smallest useful output, inside the context and the empty instance's capacity. */
 export function canEverFit(input: DecideInput, offer: Offer): boolean {
   const { minOutputTokens } = input.config;
-  const useful = Math.min(offer.leastOutputTokens, minOutputTokens);
+  const useful = Math.min(input.shape.requestedOutputTokens ?? minOutputTokens, minOutputTokens);
   const contextTokens = contextTokensOf(offer.instance.layout);
   if (promptTokensOfOne(input) + useful > contextTokens) return false;
   return fitsEmpty(offer.instance, offer.least);
@@ -82,23 +103,25 @@ export function fitsAtOnce(offer: Offer, charge: Charge): boolean {
 }
 
 /**
- * The largest output between the offer's least and full whose charge passes
- * `allowed`, which must be monotone; null when not even the least does.
+ * The offer with the largest output, between its least and its full, whose
+ * charge is allowed; null when not even the least is.
+ * @param allowed monotone: what allows a charge allows every smaller one
  */
-export function largestOutput(
+export function cutTo(
   input: DecideInput,
   offer: Offer,
   allowed: (charge: Charge) => boolean,
-): { outputTokens: number; charge: Charge } | null {
+): Offer | null {
+  if (allowed(offer.full)) return offer;
+  if (!allowed(offer.least)) return null;
   const charge = (tokens: number) =>
     chargeFor(offer.instance, input.shape, input.promptTokens, tokens);
-  if (!allowed(offer.least)) return null;
   let fits = offer.leastOutputTokens;
-  let exceeds = offer.outputTokens + 1;
+  let exceeds = offer.outputTokens;
   while (exceeds - fits > 1) {
     const middle = Math.floor((fits + exceeds) / 2);
     if (allowed(charge(middle))) fits = middle;
     else exceeds = middle;
   }
-  return { outputTokens: fits, charge: charge(fits) };
+  return { ...offer, outputTokens: fits, full: charge(fits) };
 }

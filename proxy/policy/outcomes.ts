@@ -1,6 +1,6 @@
 /** Decisions as values: what is granted, who waits for what, why something is refused. */
 import { queuedCharge } from './choose.ts';
-import type { Offer } from './offers.ts';
+import type { Offer, Offers } from './offers.ts';
 import { fillsMissingMaxTokens } from './offers.ts';
 import { higherLevel } from './pressure.ts';
 import type {
@@ -9,6 +9,7 @@ import type {
   DecideInput,
   Decision,
   Level,
+  QueueDecision,
   RejectDecision,
   RejectReason,
 } from './types.ts';
@@ -37,19 +38,17 @@ export function admit(input: DecideInput, offer: Offer, reason: AdmitReason): Ad
 
 export function queue(
   input: DecideInput,
-  offers: readonly Offer[],
+  [first, ...others]: Offers,
   predictedWaitMs: number | null,
-  reason: 'short_wait' | 'memory_pressure',
-): Decision {
-  const [first] = offers;
-  if (first === undefined) return reject(input, 'memory_pressure', offers, predictedWaitMs);
+  reason: QueueDecision['reason'],
+): QueueDecision {
   return {
     action: 'queue',
     reason,
     pool: first.pool.name,
     predictedWaitMs,
     charge: queuedCharge(first),
-    level: levelOf(offers),
+    level: highestLevel([first, ...others]),
     promptTokens: input.promptTokens,
   };
 }
@@ -65,18 +64,37 @@ export function reject(
     reason,
     retryAfterMs,
     charge: offers[0]?.least ?? null,
-    level: levelOf(offers),
+    level: highestLevel(offers),
     promptTokens: input.promptTokens,
   };
 }
 
-function levelOf(offers: readonly Offer[]): Level {
+function highestLevel(offers: readonly Offer[]): Level {
   return offers.reduce<Level>((level, offer) => higherLevel(level, offer.instance.level), 'low');
+}
+
+/** A decision turned into a refusal for another reason, with the wait it had predicted. */
+export function refusalOf(decision: Decision, reason: RejectReason): RejectDecision {
+  const { level, promptTokens, charge } = decision;
+  return {
+    action: 'reject',
+    reason,
+    retryAfterMs: retryAfterMsOf(decision),
+    level,
+    promptTokens,
+    charge,
+  };
+}
+
+function retryAfterMsOf(decision: Decision): number | null {
+  if (decision.action === 'reject') return decision.retryAfterMs;
+  return decision.action === 'queue' ? decision.predictedWaitMs : 0;
 }
 
 /** Whether two decisions, made at the two ends of a token bound, come to the same. */
 export function sameOutcome(a: Decision, b: Decision): boolean {
   if (a.action !== b.action || a.reason !== b.reason) return false;
-  if (!('grant' in a) || !('grant' in b)) return true;
+  if (a.action === 'reject' || b.action === 'reject') return true;
+  if (a.action === 'queue' || b.action === 'queue') return a.pool === b.pool;
   return a.instance === b.instance && a.grant.outputTokens === b.grant.outputTokens;
 }

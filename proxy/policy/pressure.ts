@@ -47,19 +47,22 @@ export function levelAt(pressure: number, thresholds: LevelThresholds): Level {
 /**
  * The next level: rises at once, falls only when the pressure is `hysteresis`
  * below the threshold and the level was held for `minDwellMs`. An unknown
- * pressure (null) changes nothing.
+ * pressure (null) lets nothing fall.
+ * @param atLeast the lowest level now, whatever the pressure
  */
 export function nextLevel(
   state: LevelState,
   pressure: number | null,
+  atLeast: Level,
   rules: LevelRules,
   nowMs: number,
 ): LevelState {
-  if (pressure === null) return state;
-  const rising = levelAt(pressure, rules.thresholds);
+  const levelOf = (value: number) => higherLevel(atLeast, levelAt(value, rules.thresholds));
+  const rising = pressure === null ? atLeast : levelOf(pressure);
   if (levelRank(rising) > levelRank(state.level)) return { level: rising, sinceMs: nowMs };
+  if (pressure === null) return state;
 
-  const falling = levelAt(pressure + rules.hysteresis, rules.thresholds);
+  const falling = levelOf(pressure + rules.hysteresis);
   const held = nowMs - state.sinceMs >= rules.minDwellMs;
   if (held && levelRank(falling) < levelRank(state.level)) {
     return { level: falling, sinceMs: nowMs };

@@ -4,6 +4,7 @@
  */
 import { chargeOf } from '../memory/charge.ts';
 import type { Capacity, Charge, InstanceView, RequestShape, Waiting } from './types.ts';
+import { assertNever } from './types.ts';
 
 /** Units that leases may fill; unlimited is Infinity, blind is 0. */
 export function capacityUnits(capacity: Capacity): number {
@@ -15,7 +16,14 @@ export function capacityUnits(capacity: Capacity): number {
       return Number.POSITIVE_INFINITY;
     case 'blind':
       return 0;
+    default:
+      return assertNever(capacity);
   }
+}
+
+/** Units that leases could fill at best: a current reading, and nobody else on the GPUs. */
+function aloneUnits(capacity: Capacity): number {
+  return 'aloneUnits' in capacity ? capacity.aloneUnits : capacityUnits(capacity);
 }
 
 /** What the request would hold on an instance if it produced `outputTokens` a sequence. */
@@ -39,12 +47,8 @@ interface Occupancy {
   readonly sequences: number;
 }
 
-/** A request with more sequences than an instance may ever run is served alone, engine-queued. */
-function fitsInto(
-  instance: InstanceView,
-  occupied: Occupancy,
-  wanted: { readonly units: number; readonly sequences: number },
-): boolean {
+/** Units and sequences within their limits. A request with more sequences than an instance may ever run is served alone, engine-queued. */
+function fitsInto(instance: InstanceView, occupied: Occupancy, wanted: Occupancy): boolean {
   if (wanted.units > capacityUnits(instance.capacity) - occupied.units) return false;
   if (occupied.sequences === 0) return true;
   const limit = Math.min(
@@ -59,9 +63,12 @@ export function fitsNow(instance: InstanceView, charge: Charge): boolean {
   return fitsInto(instance, occupied, { units: charge.peakUnits, sequences: charge.sequences });
 }
 
-/** Whether the charge fits when nothing else runs there. */
+/**
+ * Whether the charge could ever fit: nothing else runs there, no other process
+ * is on its GPUs, and they can be read.
+ */
 export function fitsEmpty(instance: InstanceView, charge: Charge): boolean {
-  return charge.peakUnits <= capacityUnits(instance.capacity);
+  return charge.peakUnits <= aloneUnits(instance.capacity);
 }
 
 /** Share of the capacity left free once the charge is in: the larger, the better the choice. */
@@ -71,8 +78,13 @@ export function headroomAfter(instance: InstanceView, charge: Charge): number {
   return (capacity - instance.committedUnits - charge.peakUnits) / capacity;
 }
 
-interface Timeline {
+/** An instance that could take the request, and what it would occupy there. */
+export interface Candidate {
   readonly instance: InstanceView;
+  readonly wanted: Occupancy;
+}
+
+interface Timeline extends Candidate {
   occupied: Occupancy;
   /** Known ends, soonest first. */
   ends: readonly { readonly atMs: number; readonly units: number; readonly sequences: number }[];
@@ -112,21 +124,20 @@ function occupy(timeline: Timeline, wanted: Waiting, atMs: number): void {
 }
 
 /**
- * Predicts when a request will be admitted to one of `instances`, after those
- * that wait already: each is placed, in order, at the soonest moment it fits,
- * and holds its units until its own predicted end.
+ * Predicts when a request will be admitted to one of the candidates, after
+ * those that wait already: each is placed, in order, at the soonest moment it
+ * fits, and holds its units until its own predicted end.
  *
- * @param wanted the units the newcomer needs on each instance
  * @returns milliseconds from now; null when some end it depends on is unknown
  */
 export function predictWaitMs(
-  instances: readonly InstanceView[],
+  candidates: readonly Candidate[],
   waiting: readonly Waiting[],
-  wanted: (instance: InstanceView) => Occupancy,
   nowMs: number,
 ): number | null {
-  const timelines: Timeline[] = instances.map((instance) => ({
+  const timelines: Timeline[] = candidates.map(({ instance, wanted }) => ({
     instance,
+    wanted,
     occupied: { units: instance.committedUnits, sequences: instance.sequences },
     ends: instance.freeing
       .flatMap(({ atMs, ...held }) =>
@@ -142,7 +153,7 @@ export function predictWaitMs(
     occupy(place.timeline, ahead, place.atMs);
     fromMs = place.atMs;
   }
-  const own = soonestOf(timelines, (timeline) => wanted(timeline.instance), fromMs);
+  const own = soonestOf(timelines, (timeline) => timeline.wanted, fromMs);
   return own === null ? null : own.atMs - nowMs;
 }
 

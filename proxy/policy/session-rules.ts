@@ -1,5 +1,6 @@
-/** Limits of one session's KV, and which idle sessions have to go. */
-import type { SessionView } from './types.ts';
+/** The limit of one session's KV, and what a session holds of it. */
+import { type KvLayout, steadyKvBytes } from '../memory/kv-layout.ts';
+import type { Charge, SessionView } from './types.ts';
 
 export type SessionVerdict =
   | 'within'
@@ -9,9 +10,9 @@ export type SessionVerdict =
   | 'busy';
 
 /**
- * Judges a request against its session's limit. The session holds the union of
- * its live and resident blocks: a chat's next prompt repeats the prefix that is
- * resident, so resident bytes count only as far as they exceed the live ones.
+ * Judges a request against its session's limit. A chat's next prompt repeats
+ * the prefix that is resident, so resident bytes are taken to be among the
+ * request's own; whatever else is resident can be evicted and refuses nothing.
  *
  * @param kvBytes the request's KV at its end; null (geometry unknown) limits nothing.
  */
@@ -25,7 +26,19 @@ export function judgeSession(
   return session.liveBytes + kvBytes > limitBytes ? 'busy' : 'within';
 }
 
-/** KV bytes of a session: the union of what its requests hold and what the engine kept. */
+/** KV bytes of a session: the union of what its requests hold and what the engine kept for them. */
 export function sessionKvBytes(session: SessionView): number {
   return Math.max(session.liveBytes, session.residentBytes);
+}
+
+/**
+ * KV bytes of a finished request that its engine keeps for reuse. A dynamic
+ * server frees them with the request; pools keep them as a prefix.
+ * @param generatedTokens of one sequence
+ */
+export function residentKvBytes(layout: KvLayout, charge: Charge, generatedTokens: number): number {
+  const { kvBytes, promptTokens, sequences } = charge;
+  if (layout.model === 'dynamic' || layout.spec === null || kvBytes === null) return 0;
+  const tokens = promptTokens + generatedTokens * sequences;
+  return Math.min(kvBytes, steadyKvBytes(layout.spec, tokens, layout.kvBytesPerElement));
 }

@@ -55,10 +55,18 @@ export interface Grant {
 }
 
 export type Capacity =
-  /** Measured or told by the engine: units that leases may fill. */
-  | { readonly state: 'known'; readonly units: number }
+  /**
+   * Measured or told by the engine: units that leases may fill now, and those
+   * they could fill were nobody else on the instance's GPUs.
+   */
+  | { readonly state: 'known'; readonly units: number; readonly aloneUnits: number }
   /** Readings are missing or stale: a lowered budget, on the ledger alone. */
-  | { readonly state: 'conservative'; readonly units: number; readonly why: string }
+  | {
+      readonly state: 'conservative';
+      readonly units: number;
+      readonly aloneUnits: number;
+      readonly why: string;
+    }
   /** `--on-stale pass`, or an engine whose limit is unknown and accepted as such. */
   | { readonly state: 'unlimited'; readonly why: string }
   /** `--on-stale reject`, or nothing was ever known: nothing may be admitted. */
@@ -191,7 +199,7 @@ export interface RejectDecision extends DecisionBase {
   readonly reason: RejectReason;
   /** When enough memory is predicted to be free; null when that cannot be said. */
   readonly retryAfterMs: number | null;
-  /** The charge on the instance that came nearest; null when there was none to ask. */
+  /** The least it would have been charged on the first instance asked; null when there was none. */
   readonly charge: Charge | null;
 }
 

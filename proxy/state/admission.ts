@@ -3,20 +3,23 @@
  * refused. The lease is taken in the same synchronous step as the decision:
  * nobody can take in between what was found free.
  */
-import { steadyKvBytes } from '../memory/kv-layout.ts';
+import { chargeOf, contextTokensOf } from '../memory/charge.ts';
+import { refusalOf } from '../policy/outcomes.ts';
+import { residentKvBytes } from '../policy/session-rules.ts';
 import type {
   AdmitDecision,
+  Charge,
   Decision,
   QueueDecision,
   RejectDecision,
-  RejectReason,
 } from '../policy/types.ts';
+import { assertNever } from '../policy/types.ts';
 import type { AdmissionRequest, Judge, JudgeParts, Line } from './judge.ts';
 import type { Lease, Ledger } from './ledger.ts';
 import type { Metrics } from './metrics.ts';
 import { isServing, type ServingInstance } from './pools.ts';
 import type { Predictor } from './predictor.ts';
-import { Queue, type QueueExit } from './queue.ts';
+import { Queue, type QueueEntry, type QueueExit } from './queue.ts';
 
 export interface Admitted {
   /** What is done. */
@@ -39,7 +42,6 @@ export type AdmissionResult =
 interface WaitingRequest {
   readonly request: AdmissionRequest;
   readonly promptTokens: number;
-  result: AdmissionResult | null;
 }
 
 export interface AdmissionParts extends JudgeParts {
@@ -53,23 +55,19 @@ export interface AdmissionParts extends JudgeParts {
 /** What a client that is turned away by a shutdown is told: another replica may be up by then. */
 const DRAINING_RETRY_MS = 5_000;
 
-const EXIT_OUTCOMES = {
-  admitted: 'admitted',
-  abandoned: 'left',
-  deadline: 'rejected',
-  closed: 'rejected',
-} as const satisfies Record<QueueExit, string>;
-
 export class Admission {
   readonly #parts: AdmissionParts;
-  readonly #queue: Queue<WaitingRequest>;
+  readonly #queue: Queue<WaitingRequest, AdmissionResult>;
   readonly #line: Line;
   #pumping = false;
   #closed = false;
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts;
-    const queue = new Queue<WaitingRequest>(parts.clock, parts.policy.queueTimeoutMs);
+    const queue = new Queue<WaitingRequest, AdmissionResult>(
+      parts.clock,
+      parts.policy.queueTimeoutMs,
+    );
     this.#queue = queue;
     this.#line = {
       get length() {
@@ -117,7 +115,7 @@ export class Admission {
     if (this.#pumping || this.#queue.length === 0) return;
     this.#pumping = true;
     try {
-      this.#queue.pump(({ item, enqueuedAtMs }) => this.#retry(item, enqueuedAtMs));
+      this.#queue.pump((entry) => this.#retry(entry));
     } finally {
       this.#pumping = false;
     }
@@ -135,27 +133,29 @@ export class Admission {
     decision: QueueDecision,
     signal: AbortSignal,
   ): Promise<AdmissionResult> {
-    const { clock, metrics, judge, predictor } = this.#parts;
+    const { clock, metrics, judge } = this.#parts;
     const { charge, pool } = decision;
-    this.#parts.metrics.decided(decision);
-    const item: WaitingRequest = { request, promptTokens, result: null };
+    metrics.decided(decision);
     const waiting = {
       units: charge.peakUnits,
       sequences: charge.sequences,
-      durationMs: this.#durationIn(pool, predictor, charge.promptTokens, charge.outputTokens),
+      durationMs: this.#durationIn(pool, charge),
     };
     const sinceMs = clock.nowMs();
-    const exit = await this.#queue.wait(item, pool, waiting, signal);
+    const exit = await this.#queue.wait({ request, promptTokens }, pool, waiting, signal);
     const queuedMs = clock.nowMs() - sinceMs;
-    metrics.waitedInQueue(queuedMs / 1000, EXIT_OUTCOMES[exit]);
-    switch (exit) {
-      case 'admitted':
-        return item.result ?? this.#reject(draining(decision), queuedMs);
+    metrics.waitedInQueue(queuedMs / 1000, waitOutcome(exit));
+    switch (exit.how) {
+      case 'served':
+        return exit.result;
       case 'abandoned':
+        this.pump();
         return { outcome: 'abandoned' };
       case 'deadline': {
+        // Those behind may need less than the one that gave up.
+        this.pump();
         const now = judge.decide(request, promptTokens, this.#line);
-        return this.#reject(refusal(now, 'queue_deadline'), queuedMs);
+        return this.#reject(refusalOf(now, 'queue_deadline'), queuedMs);
       }
       case 'closed':
         return this.#reject(draining(decision), queuedMs);
@@ -163,34 +163,28 @@ export class Admission {
   }
 
   #endInSession({ terms, generatedTokens }: Lease): void {
-    if (terms.sessionKey === null) return;
+    const { layout, charge, sessionKey } = terms;
+    if (sessionKey === null) return;
+    const residentBytes = residentKvBytes(layout, charge, generatedTokens);
     const { sessions, clock } = this.#parts;
-    const { layout, charge } = terms;
-    const leaseBytes = charge.kvBytes ?? 0;
-    // A dynamic server frees a request's KV with the request; pools keep its prefix for reuse.
-    const keeps = layout.model !== 'dynamic' && layout.spec !== null;
-    const tokens = charge.promptTokens + generatedTokens * charge.sequences;
-    const residentBytes = keeps
-      ? Math.min(leaseBytes, steadyKvBytes(layout.spec, tokens, layout.kvBytesPerElement))
-      : 0;
-    sessions.end(terms.sessionKey, leaseBytes, residentBytes, clock.nowMs());
+    sessions.end(sessionKey, charge.kvBytes ?? 0, residentBytes, clock.nowMs());
   }
 
-  /** @returns true when the entry is done with, admitted or refused for good */
-  #retry(item: WaitingRequest, enqueuedAtMs: number): boolean {
+  /** @returns null when the entry has to wait on */
+  #retry({ item, pool: own, enqueuedAtMs }: QueueEntry<WaitingRequest>): AdmissionResult | null {
     const { judge, clock } = this.#parts;
-    // Whoever is ahead for the same pool has just been tried: nobody is overtaken.
-    const alone: Line = { length: 0, waitingFor: () => [] };
-    const decision = judge.decide(item.request, item.promptTokens, alone);
+    const { request, promptTokens } = item;
+    // Whoever is ahead for its own pool has just been tried; those who wait for another are not overtaken.
+    const ahead: Line = {
+      length: 0,
+      waitingFor: (pool) => (pool === own ? [] : this.#queue.waitingFor(pool)),
+    };
+    const decision = judge.decide(request, promptTokens, ahead);
     const queuedMs = clock.nowMs() - enqueuedAtMs;
-    if (decision.action === 'queue') return false;
-    if (decision.action !== 'reject') {
-      item.result = this.#admit(item.request, decision, decision, queuedMs);
-      return true;
-    }
-    if (decision.reason !== 'never_fits' && decision.reason !== 'session_kv_limit') return false;
-    item.result = this.#reject(decision, queuedMs);
-    return true;
+    if (decision.action === 'queue') return null;
+    if (decision.action !== 'reject') return this.#admit(request, decision, decision, queuedMs);
+    const isFinal = decision.reason === 'never_fits' || decision.reason === 'session_kv_limit';
+    return isFinal ? this.#reject(decision, queuedMs) : null;
   }
 
   /** `--mode observe`: the decision is reported, and the request goes as it came. */
@@ -203,18 +197,20 @@ export class Admission {
       healthy.find(({ name }) => name === chosen) ??
       healthy.find(({ large }) => !large) ??
       healthy[0];
-    if (target === undefined || decision.charge === null) {
-      return this.#reject(refusal(decision, 'no_healthy_instance'), 0);
-    }
+    if (target === undefined) return this.#reject(refusalOf(decision, 'no_healthy_instance'), 0);
+    const { layout } = target.facts;
+    const { requestedOutputTokens, prompts, samplesPerPrompt } = request.shape;
+    const { promptTokens } = decision;
+    const outputTokens = requestedOutputTokens ?? contextTokensOf(layout);
     const untouched: AdmitDecision = {
       action: 'accept',
       reason: 'fits',
       pool: target.pool,
       instance: target.name,
       grant: { outputTokens: null, sampling: {} },
-      charge: decision.charge,
+      charge: chargeOf(layout, promptTokens, outputTokens, prompts, samplesPerPrompt),
       level: decision.level,
-      promptTokens: decision.promptTokens,
+      promptTokens,
     };
     return this.#admit(request, untouched, decision, 0);
   }
@@ -228,7 +224,7 @@ export class Admission {
     const { pools, ledger, sessions, clock } = this.#parts;
     const instance = pools.get(decision.instance);
     if (instance === undefined || !isServing(instance)) {
-      return this.#reject(refusal(decision, 'no_healthy_instance'), queuedMs);
+      return this.#reject(refusalOf(decision, 'no_healthy_instance'), queuedMs);
     }
     const lease = ledger.take({
       requestId: request.id,
@@ -236,6 +232,7 @@ export class Admission {
       layout: instance.facts.layout,
       charge: decision.charge,
       sessionKey: request.session?.key ?? null,
+      streams: request.shape.stream,
       takenAtMs: clock.nowMs(),
     });
     if (request.session !== null) {
@@ -254,31 +251,29 @@ export class Admission {
   }
 
   /** The shortest that the pool's instances are predicted to take; null when none has learned yet. */
-  #durationIn(
-    pool: string,
-    predictor: Predictor,
-    promptTokens: number,
-    outputTokens: number,
-  ): number | null {
-    const durations = this.#parts.pools.instances
+  #durationIn(pool: string, charge: Charge): number | null {
+    const { pools, predictor } = this.#parts;
+    const durations = pools.instances
       .filter((instance) => instance.pool === pool)
-      .flatMap(({ name }) => predictor.durationMs(name, promptTokens, outputTokens) ?? []);
+      .flatMap(({ name }) => predictor.likelyDurationMs(name, charge) ?? []);
     return durations.length === 0 ? null : Math.min(...durations);
   }
 }
 
-/** Any decision as a refusal for another reason, with the wait it had predicted. */
-function refusal(decision: Decision, reason: RejectReason): RejectDecision {
-  const { level, promptTokens, charge } = decision;
-  const retryAfterMs =
-    decision.action === 'queue'
-      ? decision.predictedWaitMs
-      : decision.action === 'reject'
-        ? decision.retryAfterMs
-        : 0;
-  return { action: 'reject', reason, retryAfterMs, level, promptTokens, charge };
+function waitOutcome(exit: QueueExit<AdmissionResult>): 'admitted' | 'rejected' | 'left' {
+  switch (exit.how) {
+    case 'served':
+      return exit.result.outcome === 'admitted' ? 'admitted' : 'rejected';
+    case 'abandoned':
+      return 'left';
+    case 'deadline':
+    case 'closed':
+      return 'rejected';
+    default:
+      return assertNever(exit);
+  }
 }
 
 function draining(decision: Decision): RejectDecision {
-  return { ...refusal(decision, 'draining'), retryAfterMs: DRAINING_RETRY_MS };
+  return { ...refusalOf(decision, 'draining'), retryAfterMs: DRAINING_RETRY_MS };
 }

@@ -7,7 +7,8 @@ import type { Adapter, EngineHints, EngineIo } from '../../backend-adapters/adap
 import type { Clock } from './clock.ts';
 import type { Ledger } from './ledger.ts';
 import type { Log } from './log.ts';
-import { type Instance, isServing, type Pools } from './pools.ts';
+import { type Instance, isServing, type Pools, type ServingInstance } from './pools.ts';
+import { RefusalWatch } from './refusal-watch.ts';
 
 export interface EngineMonitorOptions {
   readonly pollIntervalMs: number;
@@ -51,6 +52,7 @@ export class EngineMonitor {
   probeNow(name: string): Promise<void> {
     const underWay = this.#probing.get(name);
     if (underWay !== undefined) return underWay;
+    if (this.#stopping.signal.aborted) return Promise.resolve();
     this.#cancelTimer.get(name)?.();
     const probe = this.#probe(name).finally(() => {
       this.#probing.delete(name);
@@ -73,63 +75,73 @@ export class EngineMonitor {
   async #probe(name: string): Promise<void> {
     const instance = this.#pools.get(name);
     if (instance === undefined) return;
-    const signal = AbortSignal.any([
-      this.#stopping.signal,
-      AbortSignal.timeout(this.#options.probeTimeoutMs),
-    ]);
+    const { probeTimeoutMs } = this.#options;
+    const timeout = new AbortController();
+    const cancelTimeout = this.#clock.after(probeTimeoutMs, () =>
+      timeout.abort(new Error(`no answer within ${probeTimeoutMs} ms`)),
+    );
+    const signal = AbortSignal.any([this.#stopping.signal, timeout.signal]);
+    const io = new RefusalWatch(instance.io);
     try {
       if (isServing(instance) && instance.health.state === 'healthy') {
-        await this.#read(instance, signal);
+        await this.#read(instance, io, signal);
       } else {
-        await this.#identify(instance, signal);
+        await this.#identify(instance, io, signal);
       }
     } catch (error) {
-      if (this.#stopping.signal.aborted) return;
-      this.#lost(instance, error instanceof Error ? error.message : String(error));
+      this.#lost(instance, error instanceof Error ? error.message : String(error), io);
+    } finally {
+      cancelTimeout();
     }
   }
 
-  async #read(instance: Instance, signal: AbortSignal): Promise<void> {
-    if (!isServing(instance)) return;
-    const before = this.#ledger.totals(instance.name);
-    const own = { units: before.heldUnits, sequences: before.sequences };
+  async #read(instance: ServingInstance, io: EngineIo, signal: AbortSignal): Promise<void> {
+    const own = this.#ownUse(instance);
     const startedAtMs = this.#clock.nowMs();
-    const reading = await instance.adapter.read(instance.io, instance.facts, signal);
+    const reading = await instance.adapter.read(io, instance.facts, signal);
     if (reading.state === 'loading') {
       this.#pools.update(instance.name, {
         health: { state: 'loading', why: 'the engine says that it is loading' },
       });
       return;
     }
-    const after = this.#ledger.totals(instance.name);
+    const after = this.#ownUse(instance);
     this.#pools.update(instance.name, {
       latest: {
         reading,
         startedAtMs,
         finishedAtMs: this.#clock.nowMs(),
-        ownHeldUnits: Math.max(own.units, after.heldUnits),
+        ownHeldUnits: Math.max(own.units, after.units),
         ownSequences: Math.max(own.sequences, after.sequences),
       },
     });
   }
 
-  async #identify(instance: Instance, signal: AbortSignal): Promise<void> {
-    const adapter = instance.adapter ?? (await this.#options.detect(instance.io, signal));
+  #ownUse({ name }: Instance): { readonly units: number; readonly sequences: number } {
+    const { sequences } = this.#ledger.totals(name);
+    return { units: this.#ledger.mostHeldUnits(name), sequences };
+  }
+
+  async #identify(instance: Instance, io: RefusalWatch, signal: AbortSignal): Promise<void> {
+    const adapter = instance.adapter ?? (await this.#options.detect(io, signal));
     if (adapter === null) {
-      this.#lost(instance, 'no known engine answers there');
+      this.#lost(instance, 'no known engine answers there', io);
       return;
     }
     const startedAtMs = this.#clock.nowMs();
-    const result = await adapter.probe(instance.io, this.#options.hintsFor(instance), signal);
+    const result = await adapter.probe(io, this.#options.hintsFor(instance), signal);
     if (!result.ok) {
       const { state, why } = result;
+      // A server that comes back may be another engine: it is detected anew.
+      if (state === 'unreachable') {
+        this.#lost({ ...instance, adapter: null }, why, io);
+        return;
+      }
       if (instance.health.state !== state) this.#log.warn(`Backend ${state}`, named(instance, why));
-      // A server that came back may be another engine: it is detected anew.
-      const forgotten = state === 'unreachable' ? { adapter: null } : { adapter };
-      this.#pools.update(instance.name, { ...forgotten, health: { state, why } });
+      this.#pools.update(instance.name, { adapter, health: { state, why } });
       return;
     }
-    const { heldUnits, sequences } = this.#ledger.totals(instance.name);
+    const { units, sequences } = this.#ownUse(instance);
     for (const warning of result.facts.warnings) {
       this.#log.warn('Backend facts assumed', named(instance, warning));
     }
@@ -142,17 +154,21 @@ export class EngineMonitor {
         reading: result.reading,
         startedAtMs,
         finishedAtMs: this.#clock.nowMs(),
-        ownHeldUnits: heldUnits,
+        ownHeldUnits: units,
         ownSequences: sequences,
       },
     });
   }
 
-  #lost(instance: Instance, why: string): void {
+  #lost(instance: Instance, why: string, io: RefusalWatch): void {
+    if (this.#stopping.signal.aborted) return;
     if (instance.health.state !== 'unreachable') {
       this.#log.warn('Backend unreachable', named(instance, why));
     }
-    this.#pools.update(instance.name, { health: { state: 'unreachable', why } });
+    this.#pools.update(instance.name, {
+      adapter: instance.adapter,
+      health: { state: 'unreachable', why, processGone: io.refused },
+    });
   }
 }
 

@@ -66,7 +66,8 @@ export class Judge {
     if (lo === hi) return hi;
     const atLo = this.decide(request, lo, line);
     const atHi = this.decide(request, hi, line);
-    if (sameOutcome(atLo, atHi)) return hi;
+    // Whoever has to wait has the time to be counted, and may then need less.
+    if (sameOutcome(atLo, atHi) && atHi.action !== 'queue') return hi;
     return (await request.countTokens(signal)) ?? hi;
   }
 

@@ -13,6 +13,8 @@ export interface LeaseTerms {
   readonly layout: KvLayout;
   readonly charge: Charge;
   readonly sessionKey: string | null;
+  /** Whether its tokens are seen as they come. */
+  readonly streams: boolean;
   readonly takenAtMs: number;
 }
 
@@ -67,6 +69,14 @@ export class Lease {
   }
   get heldUnits(): number {
     return this.#heldUnits;
+  }
+  /**
+   * The most it may hold now: what was seen to be generated, or, where nothing
+   * can be seen, all that it may ever reach.
+   */
+  get mostHeldUnits(): number {
+    const watched = this.terms.streams && this.#state === 'open';
+    return watched ? this.#heldUnits : Math.max(this.#heldUnits, this.#committedUnits);
   }
   /** When the client left; null while the lease is open. */
   get drainingSinceMs(): number | null {
@@ -144,8 +154,21 @@ export class Ledger {
     return this.#of(instance);
   }
 
+  /** The most that live leases may hold now; what an engine holds beyond it is not ours. */
+  mostHeldUnits(instance: string): number {
+    let units = 0;
+    for (const lease of this.#of(instance).leases) units += lease.mostHeldUnits;
+    return units;
+  }
+
   leases(instance: string): ReadonlySet<Lease> {
     return this.#of(instance).leases;
+  }
+
+  /** The process is gone, and with it whatever its allocator had kept. */
+  forgetHighWater(instance: string): void {
+    const totals = this.#of(instance);
+    totals.heldHighWaterUnits = totals.heldUnits;
   }
 
   get size(): number {

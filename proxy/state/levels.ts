@@ -54,12 +54,12 @@ export class Levels {
       signal.preemptions !== null &&
       known.preemptions !== null &&
       signal.preemptions > known.preemptions;
-    const floor = preempted ? thresholds.medium + Number.EPSILON * 4 : 0;
     known.pressure = signal.pressure;
     known.preemptions = signal.preemptions ?? known.preemptions;
     known.state = nextLevel(
       known.state,
-      signal.pressure === null && !preempted ? null : Math.max(floor, signal.pressure ?? 0),
+      signal.pressure,
+      preempted ? 'medium' : 'low',
       { ...this.#options, thresholds },
       nowMs,
     );
@@ -78,10 +78,14 @@ export class Levels {
   /** Sequences that may be in flight on the instance at its level; null: no limit. */
   concurrencyCap(instance: string): number | null {
     const { maxConcurrency, degrade } = this.#options;
-    const known = this.#instances.get(instance);
-    if (known === undefined || known.state.level === 'low') return maxConcurrency;
-    const usual = maxConcurrency ?? Math.max(0, ...known.usual.map(({ sequences }) => sequences));
-    return concurrencyCap(known.state.level, usual === 0 ? null : usual, degrade);
+    const usual = this.#instances.get(instance)?.usual ?? [];
+    const usualSequences = Math.max(0, ...usual.map(({ sequences }) => sequences));
+    return concurrencyCap(
+      this.level(instance),
+      maxConcurrency,
+      usualSequences === 0 ? null : usualSequences,
+      degrade,
+    );
   }
 
   #of(instance: string, nowMs: number): InstanceLevel {

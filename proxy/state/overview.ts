@@ -1,12 +1,13 @@
 /** The state of the whole house at one moment, for metrics and the operator's routes. */
 import { unitBytes } from '../memory/charge.ts';
 import { capacityUnits } from '../policy/reserve.ts';
-import type { Level } from '../policy/types.ts';
 import type { Admission } from './admission.ts';
+import type { Capacities } from './capacities.ts';
 import type { Clock } from './clock.ts';
 import type { GpuMonitor } from './gpu-monitor.ts';
 import { tagsOf } from './instance-tags.ts';
 import type { Ledger } from './ledger.ts';
+import type { Levels } from './levels.ts';
 import type { InstanceSample, MetricsSnapshot } from './metrics.ts';
 import { type Instance, isServing, type Pools } from './pools.ts';
 import type { Sessions } from './sessions.ts';
@@ -16,6 +17,8 @@ export interface OverviewParts {
   readonly pools: Pools;
   readonly ledger: Ledger;
   readonly gpu: GpuMonitor;
+  readonly capacities: Capacities;
+  readonly levels: Levels;
   readonly sessions: Sessions;
   readonly views: Views;
   readonly clock: Clock;
@@ -49,7 +52,7 @@ export class Overview {
     return this.#parts.pools.instances.map((instance) => this.#instance(instance));
   }
 
-  /** The highest level of any instance. */
+  /** Everything that metrics mirror. */
   metrics(admission: Admission): MetricsSnapshot {
     const { gpu, sessions, pools, clock } = this.#parts;
     const nowMs = clock.nowMs();
@@ -73,15 +76,14 @@ export class Overview {
   }
 
   #instance(instance: Instance): InstanceOverview {
-    const { ledger, gpu, views } = this.#parts;
+    const { ledger, capacities, levels, views } = this.#parts;
     const totals = ledger.totals(instance.name);
     const serving = isServing(instance) ? instance : null;
-    const capacity = serving === null ? null : gpu.capacityOf(serving);
+    const capacity = serving === null ? null : capacities.of(serving);
     const units = capacity === null || !('units' in capacity) ? null : capacityUnits(capacity);
     const bytesOfUnit = serving === null ? null : unitBytes(serving.facts.layout);
     const bytes = (count: number | null) =>
       count === null || bytesOfUnit === null ? null : count * bytesOfUnit;
-    const level: Level = gpu.levels.level(instance.name);
     return {
       ...tagsOf(instance),
       url: instance.url,
@@ -89,8 +91,8 @@ export class Overview {
       health: instance.health,
       adapter: instance.adapter?.name ?? null,
       memoryModel: serving?.facts.layout.model ?? null,
-      level,
-      pressure: gpu.levels.pressure(instance.name),
+      level: levels.level(instance.name),
+      pressure: levels.pressure(instance.name),
       capacity: capacity === null ? null : describeCapacity(capacity),
       capacityUnits: units,
       capacityBytes: bytes(units),
@@ -101,7 +103,7 @@ export class Overview {
       othersUnits: serving === null ? null : views.others(serving).units,
       sequences: totals.sequences,
       maxSequences: instance.latest?.reading.maxSequences ?? null,
-      concurrencyCap: gpu.levels.concurrencyCap(instance.name),
+      concurrencyCap: levels.concurrencyCap(instance.name),
       leases: ledger.leases(instance.name).size,
     };
   }

@@ -13,7 +13,12 @@ export type Health =
   | { readonly state: 'starting'; readonly why: string }
   | { readonly state: 'loading'; readonly why: string }
   | { readonly state: 'healthy' }
-  | { readonly state: 'unreachable'; readonly why: string }
+  | {
+      readonly state: 'unreachable';
+      readonly why: string;
+      /** Nothing listens at its address: the process is gone, and what it held with it. */
+      readonly processGone: boolean;
+    }
   | { readonly state: 'unusable'; readonly why: string };
 
 /** A reading with the moments between which it was taken, on the monitor's clock. */
@@ -21,7 +26,7 @@ export interface StampedReading {
   readonly reading: EngineReading;
   readonly startedAtMs: number;
   readonly finishedAtMs: number;
-  /** Units and sequences of our own leases meanwhile: the most at either end. */
+  /** The most that our own leases may have held meanwhile, and their sequences. */
   readonly ownHeldUnits: number;
   readonly ownSequences: number;
 }

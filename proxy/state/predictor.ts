@@ -56,6 +56,20 @@ export class Predictor {
     return learned.q99;
   }
 
+  /**
+   * As `durationMs`, for an output as long as those seen lately, if that is
+   * shorter than the longest it may be and not below what is out already.
+   */
+  likelyDurationMs(
+    instance: string,
+    charge: { readonly promptTokens: number; readonly outputTokens: number },
+    generatedTokens = 0,
+  ): number | null {
+    const { promptTokens, outputTokens } = charge;
+    const likelyTokens = Math.max(generatedTokens, this.outputTokensQ99(instance) ?? outputTokens);
+    return this.durationMs(instance, promptTokens, Math.min(outputTokens, likelyTokens));
+  }
+
   /** Predicted time from forwarding to the last token; null before anything was learned. */
   durationMs(instance: string, promptTokens: number, outputTokens: number): number | null {
     const { prefillMsPerToken, decodeMsPerToken } = this.#of(instance);

@@ -5,7 +5,10 @@
 import type { Waiting } from '../policy/types.ts';
 import type { Clock } from './clock.ts';
 
-export type QueueExit = 'admitted' | 'deadline' | 'abandoned' | 'closed';
+/** How a wait ended; `served` with what `serve` gave the entry. */
+export type QueueExit<R> =
+  | { readonly how: 'served'; readonly result: R }
+  | { readonly how: 'deadline' | 'abandoned' | 'closed' };
 
 export interface QueueEntry<T> {
   readonly item: T;
@@ -14,15 +17,16 @@ export interface QueueEntry<T> {
   readonly enqueuedAtMs: number;
 }
 
-interface LiveEntry<T> extends QueueEntry<T> {
-  readonly leave: (exit: QueueExit) => void;
+interface LiveEntry<T, R> extends QueueEntry<T> {
+  readonly leave: (exit: QueueExit<R>) => void;
 }
 
-export class Queue<T> {
+/** Entries of `T`, each served with an `R`. */
+export class Queue<T, R> {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   /** In order of arrival. */
-  readonly #entries = new Set<LiveEntry<T>>();
+  readonly #entries = new Set<LiveEntry<T, R>>();
 
   constructor(clock: Clock, timeoutMs: number) {
     this.#clock = clock;
@@ -36,20 +40,19 @@ export class Queue<T> {
   /**
    * Puts a request at the end of the queue.
    * @param signal aborts when the client leaves: the entry goes at once
-   * @returns how the wait ended; `admitted` only after `admit` said so
    */
-  wait(item: T, pool: string, waiting: Waiting, signal: AbortSignal): Promise<QueueExit> {
-    if (signal.aborted) return Promise.resolve('abandoned');
+  wait(item: T, pool: string, waiting: Waiting, signal: AbortSignal): Promise<QueueExit<R>> {
+    if (signal.aborted) return Promise.resolve({ how: 'abandoned' });
     return new Promise((resolve) => {
-      const leave = (exit: QueueExit) => {
+      const leave = (exit: QueueExit<R>) => {
         if (!this.#entries.delete(entry)) return;
         cancelDeadline();
         signal.removeEventListener('abort', abandon);
         resolve(exit);
       };
-      const abandon = () => leave('abandoned');
+      const abandon = () => leave({ how: 'abandoned' });
       const entry = { item, pool, waiting, enqueuedAtMs: this.#clock.nowMs(), leave };
-      const cancelDeadline = this.#clock.after(this.#timeoutMs, () => leave('deadline'));
+      const cancelDeadline = this.#clock.after(this.#timeoutMs, () => leave({ how: 'deadline' }));
       signal.addEventListener('abort', abandon, { once: true });
       this.#entries.add(entry);
     });
@@ -61,21 +64,22 @@ export class Queue<T> {
   }
 
   /**
-   * Offers each entry, in order, to `admit`. Once one of a pool stays, those
+   * Offers each entry, in order, to `serve`. Once one of a pool stays, those
    * behind it for the same pool stay too: nobody overtakes.
-   * @param admit takes what the entry needs, synchronously, or says false
+   * @param serve takes what the entry needs, synchronously; null lets it wait on
    */
-  pump(admit: (entry: QueueEntry<T>) => boolean): void {
+  pump(serve: (entry: QueueEntry<T>) => R | null): void {
     const blocked = new Set<string>();
     for (const entry of [...this.#entries]) {
       if (blocked.has(entry.pool) || !this.#entries.has(entry)) continue;
-      if (admit(entry)) entry.leave('admitted');
-      else blocked.add(entry.pool);
+      const result = serve(entry);
+      if (result === null) blocked.add(entry.pool);
+      else entry.leave({ how: 'served', result });
     }
   }
 
   /** Sends everyone away: the process is shutting down. */
   close(): void {
-    for (const entry of [...this.#entries]) entry.leave('closed');
+    for (const entry of [...this.#entries]) entry.leave({ how: 'closed' });
   }
 }

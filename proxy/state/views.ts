@@ -1,8 +1,9 @@
 /** The world as a decision sees it: snapshots of pools, ledger, levels and queue at one moment. */
 import type { Freeing, InstanceView, PoolView, Waiting } from '../policy/types.ts';
+import type { Capacities } from './capacities.ts';
 import type { Clock } from './clock.ts';
-import type { GpuMonitor } from './gpu-monitor.ts';
 import type { Lease, Ledger } from './ledger.ts';
+import type { Levels } from './levels.ts';
 import { isServing, type Pools, type ServingInstance } from './pools.ts';
 import type { Predictor } from './predictor.ts';
 
@@ -12,17 +13,28 @@ export interface Others {
   readonly sequences: number;
 }
 
+export interface ViewsParts {
+  readonly pools: Pools;
+  readonly ledger: Ledger;
+  readonly capacities: Capacities;
+  readonly levels: Levels;
+  readonly predictor: Predictor;
+  readonly clock: Clock;
+}
+
 export class Views {
   readonly #pools: Pools;
   readonly #ledger: Ledger;
-  readonly #gpu: GpuMonitor;
+  readonly #capacities: Capacities;
+  readonly #levels: Levels;
   readonly #predictor: Predictor;
   readonly #clock: Clock;
 
-  constructor(pools: Pools, ledger: Ledger, gpu: GpuMonitor, predictor: Predictor, clock: Clock) {
+  constructor({ pools, ledger, capacities, levels, predictor, clock }: ViewsParts) {
     this.#pools = pools;
     this.#ledger = ledger;
-    this.#gpu = gpu;
+    this.#capacities = capacities;
+    this.#levels = levels;
     this.#predictor = predictor;
     this.#clock = clock;
   }
@@ -50,12 +62,12 @@ export class Views {
     return {
       name,
       layout: instance.facts.layout,
-      capacity: this.#gpu.capacityOf(instance),
+      capacity: this.#capacities.of(instance),
       committedUnits: totals.committedUnits + others.units,
       sequences: totals.sequences + others.sequences,
       maxSequences: instance.latest?.reading.maxSequences ?? null,
-      concurrencyCap: this.#gpu.levels.concurrencyCap(name),
-      level: this.#gpu.levels.level(name),
+      concurrencyCap: this.#levels.concurrencyCap(name),
+      level: this.#levels.level(name),
       learnedOutputTokens: this.#predictor.outputTokensQ99(name),
       freeing: [...this.#ledger.leases(name)].map((lease) => this.#freeing(lease)),
     };
@@ -76,18 +88,17 @@ export class Views {
   refreshLevel(instance: ServingInstance) {
     const signal = {
       memoryModel: instance.facts.layout.model === 'dynamic' ? 'dynamic' : 'pool',
-      pressure: this.#gpu.pressureOf(instance, this.others(instance).units),
+      pressure: this.#capacities.pressureOf(instance, this.others(instance).units),
       preemptions: instance.latest?.reading.preemptions ?? null,
       sequences: this.#ledger.totals(instance.name).sequences,
     } as const;
-    return this.#gpu.levels.observe(instance.name, signal, this.#clock.nowMs());
+    return this.#levels.observe(instance.name, signal, this.#clock.nowMs());
   }
 
   #freeing(lease: Lease): Freeing {
     const { instance, charge, takenAtMs } = lease.terms;
-    const learned = this.#predictor.outputTokensQ99(instance) ?? charge.outputTokens;
-    const outputTokens = Math.min(charge.outputTokens, Math.max(learned, lease.generatedTokens));
-    const durationMs = this.#predictor.durationMs(instance, charge.promptTokens, outputTokens);
+    const { generatedTokens } = lease;
+    const durationMs = this.#predictor.likelyDurationMs(instance, charge, generatedTokens);
     return {
       atMs: durationMs === null ? null : takenAtMs + durationMs,
       units: lease.committedUnits,

@@ -12,6 +12,8 @@ export interface TestGate {
     readonly msg: string;
     readonly fields: object;
   }[];
+  /** Leases that are open or draining. */
+  leases(): number;
   stop(): Promise<void>;
 }
 
@@ -52,6 +54,7 @@ export async function startTestGate(flags: Flags, simulatedUrl?: string): Promis
     url: `http://127.0.0.1:${gate.port}`,
     gate,
     logged,
+    leases: () => gate.overview.instances().reduce((sum, { leases }) => sum + leases, 0),
     stop: () => gate.drain(),
   };
 }

@@ -1,0 +1,180 @@
+/** Builds the state rooms: who owns what, and who is told of whose changes. */
+import { adapterNamed, detectAdapter } from '../backend-adapters/registry.ts';
+import type { Config } from './config/config.ts';
+import { packageVersion } from './config/version.ts';
+import { type ChosenGpuSource, chooseGpuSource } from './gpu/choose.ts';
+import { EngineClient } from './http/engine-client.ts';
+import { commandLineBehind } from './http/listening-process.ts';
+import type { Upstream } from './http/upstream.ts';
+import { modelSpecFromConfig } from './memory/model-spec.ts';
+import { realClock } from './real-clock.ts';
+import { Admission } from './state/admission.ts';
+import { Capacities } from './state/capacities.ts';
+import { Drains } from './state/drains.ts';
+import { EngineMonitor } from './state/engine-monitor.ts';
+import { GpuMonitor } from './state/gpu-monitor.ts';
+import { placeOnGpus } from './state/gpu-placement.ts';
+import { Judge } from './state/judge.ts';
+import { Ledger } from './state/ledger.ts';
+import { Levels } from './state/levels.ts';
+import type { Log } from './state/log.ts';
+import type { Metrics } from './state/metrics.ts';
+import { Overview } from './state/overview.ts';
+import { Pools } from './state/pools.ts';
+import { Predictor } from './state/predictor.ts';
+import { Sessions } from './state/sessions.ts';
+import { Tally } from './state/tally.ts';
+import { Views } from './state/views.ts';
+import { createMetrics } from './telemetry/metrics.ts';
+
+/** The configuration is sound, but what it describes can't be guarded: exit code 2. */
+export class StartError extends Error {
+  readonly code = 'cannot_start';
+}
+
+/** Idle sessions in all; each is a few hundred bytes of bookkeeping. */
+const MAX_IDLE_SESSIONS = 100_000;
+const PROBE_TIMEOUT_MS = 5_000;
+
+export type StateRooms = Awaited<ReturnType<typeof composeState>>;
+
+/**
+ * @param upstreamOf the connections to a backend, by its name
+ * @param readSimulated reads the GPUs of a simulated backend, where there is one
+ * @throws StartError when `--model-config` can't be used
+ */
+export async function composeState(
+  config: Config,
+  log: Log,
+  upstreamOf: (name: string) => Upstream,
+  readSimulated: ((signal: AbortSignal) => Promise<unknown>) | null,
+) {
+  const clock = realClock;
+  const { memory, policy } = config;
+  const pools = new Pools(
+    config.backends.map(({ name, url, pool }) => ({
+      name,
+      url,
+      pool,
+      large: pool === 'large',
+      io: new EngineClient(upstreamOf(name), () => commandLineBehind(url)),
+    })),
+  );
+  const ledger = new Ledger();
+  const predictor = new Predictor();
+  const chosen = await gpuSource(config, readSimulated);
+  const gpu = new GpuMonitor(chosen.source, clock, log, {
+    ...config.probe,
+    gpuOf: placeOnGpus(pools.instances, config.engine.largeTensorParallel),
+  });
+  const capacities = new Capacities({ gpu, pools, ledger, clock }, { ...memory, ...config.probe });
+  const levels = new Levels({
+    ...memory,
+    maxConcurrency: config.maxConcurrency,
+    degrade: policy.degrade,
+  });
+  const views = new Views({ pools, ledger, capacities, levels, predictor, clock });
+
+  const tally = new Tally();
+  const metricsPage = createMetrics(() => overview.metrics(admission), packageVersion());
+  const metrics = tally.watching(metricsPage);
+  const sessions = createSessions(config, metrics, log);
+  const overview = new Overview({ pools, ledger, gpu, capacities, levels, sessions, views, clock });
+  const judged = { pools, sessions, views, clock, log, policy };
+  const judge = new Judge(judged);
+  const { mode } = config;
+  const admission = new Admission({ ...judged, judge, ledger, predictor, metrics, mode });
+  const drains = new Drains(ledger, predictor, clock);
+  const engines = new EngineMonitor(pools, ledger, clock, log, {
+    pollIntervalMs: config.probe.pollIntervalMs,
+    probeTimeoutMs: PROBE_TIMEOUT_MS,
+    ...engineOptions(config),
+  });
+
+  const parts = { clock, pools, ledger, predictor, chosen, gpu, capacities, levels, tally };
+  const rooms = {
+    ...parts,
+    metrics,
+    metricsPage,
+    sessions,
+    overview,
+    judge,
+    admission,
+    drains,
+    engines,
+  };
+  connect(rooms);
+  return rooms;
+}
+
+function createSessions({ memory }: Config, metrics: Metrics, log: Log): Sessions {
+  const limits = {
+    maxIdleBytes: memory.maxIdleKvBytes,
+    idleMs: memory.sessionIdleMs,
+    maxIdleSessions: MAX_IDLE_SESSIONS,
+  };
+  return new Sessions(limits, (id, kvBytes, reason) => {
+    metrics.sessionEvicted(reason);
+    log.info('Session evicted', { session: id, kvBytes, reason });
+  });
+}
+
+function gpuSource(
+  { probe }: Config,
+  readSimulated: ((signal: AbortSignal) => Promise<unknown>) | null,
+): Promise<ChosenGpuSource> {
+  return chooseGpuSource(probe.gpuSource, {
+    pollIntervalMs: probe.pollIntervalMs,
+    clock: realClock,
+    searchPath: process.env.PATH ?? '',
+    ...(readSimulated === null ? {} : { readSimulated }),
+  });
+}
+
+function engineOptions({ engine }: Config) {
+  const parsed =
+    engine.modelConfig === null
+      ? null
+      : modelSpecFromConfig(engine.modelConfig.json, engine.modelConfig.path);
+  if (parsed !== null && !parsed.ok) {
+    throw new StartError(`--model-config: ${parsed.field}: ${parsed.problem}`);
+  }
+  const { adapter, kvBytesPerElement, kvLayout, attention } = engine;
+  return {
+    detect: async (...io: Parameters<typeof detectAdapter>) =>
+      adapter === 'auto' ? detectAdapter(...io) : adapterNamed(adapter),
+    hintsFor: ({ large }: { readonly large: boolean }) => ({
+      modelSpec: parsed?.spec ?? null,
+      kvBytesPerElement,
+      kvLayout,
+      attention,
+      tensorParallel: large ? engine.largeTensorParallel : 1,
+    }),
+  };
+}
+
+/** Whatever frees memory or brings a new reading may let somebody out of the queue. */
+function connect(
+  rooms: Pick<
+    Awaited<ReturnType<typeof composeState>>,
+    'ledger' | 'metrics' | 'pools' | 'drains' | 'judge' | 'admission' | 'gpu'
+  >,
+): void {
+  const { ledger, metrics, pools, drains, judge, admission, gpu } = rooms;
+  const lookAgain = () => {
+    judge.refreshLevels();
+    admission.pump();
+  };
+  ledger.onEndedTwice(() => metrics.leaseEndedTwice());
+  pools.onChange((before, after) => {
+    if (after.health.state === 'unreachable' && after.health.processGone) {
+      drains.processGone(after.name);
+      ledger.forgetHighWater(after.name);
+    }
+    if (after.latest !== null && after.latest !== before.latest) {
+      drains.confirm(after, after.latest);
+    }
+    lookAgain();
+  });
+  gpu.onSample(lookAgain);
+}

@@ -1,0 +1,40 @@
+/** What the handlers of generation requests work with. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Admission } from '../state/admission.ts';
+import type { Drains } from '../state/drains.ts';
+import type { EngineMonitor } from '../state/engine-monitor.ts';
+import type { Log } from '../state/log.ts';
+import type { Pools } from '../state/pools.ts';
+import type { Exchanges } from './exchanges.ts';
+import type { ForwardTimeouts } from './forwarding.ts';
+import type { BufferBudget } from './read-body.ts';
+import type { Settlement } from './settle.ts';
+import type { Tenants } from './tenants.ts';
+import type { Upstream } from './upstream.ts';
+
+export interface GenerationParts {
+  readonly pools: Pools;
+  readonly admission: Admission;
+  readonly drains: Drains;
+  readonly engines: EngineMonitor;
+  readonly exchanges: Exchanges;
+  readonly tenants: Tenants;
+  readonly budget: BufferBudget;
+  readonly settlement: Settlement;
+  readonly log: Log;
+  readonly upstreamOf: (instance: string) => Upstream;
+  readonly timeouts: ForwardTimeouts;
+  readonly maxBodyBytes: number;
+  readonly responseMetadata: boolean;
+}
+
+/** One request while it is handled. */
+export interface Conversation {
+  readonly id: string;
+  /** Ends it on both sides; the reason says why. */
+  readonly abort: AbortController;
+  /** null: the API key is missing or wrong. */
+  readonly tenant: string | null;
+  readonly message: IncomingMessage;
+  readonly response: ServerResponse;
+}

@@ -1,0 +1,130 @@
+/**
+ * The second half of a request: forward what was admitted, and settle. However
+ * that ends, the lease ends exactly once: here, or, where the engine may still
+ * be at work, when it has drained.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Rewrite } from '../../backend-adapters/adapter.ts';
+import { splice } from '../json/splice.ts';
+import type { Admitted } from '../state/admission.ts';
+import { cacheKeyOf, type Disclosure, disclosureHeaders, withMetadata } from './disclose.ts';
+import { forwardGeneration } from './forward-generation.ts';
+import type { Forwarding } from './forwarding.ts';
+import type { Conversation, GenerationParts } from './generation-parts.ts';
+import { endToEnd } from './hop-headers.ts';
+import { ClientGone, Fault } from './problem.ts';
+import type { Tenants } from './tenants.ts';
+import type { Understood } from './understand-request.ts';
+
+/** Headers that are the proxy's business with its client, or are made anew for the backend. */
+const NOT_FORWARDED: ReadonlySet<string> = new Set([
+  'host',
+  'content-length',
+  'accept-encoding',
+  // llama.cpp would go on generating for such a request after its client has left.
+  'x-conversation-id',
+]);
+
+const UNTOUCHED: Rewrite = { edits: [], changed: [], skipped: [] };
+
+/** @throws Fault or ClientGone when it fails; nothing was answered then unless `headersSent` */
+export async function serveAdmitted(
+  parts: GenerationParts,
+  talk: Conversation,
+  understood: Understood,
+  admitted: Admitted,
+): Promise<void> {
+  const { lease } = admitted;
+  try {
+    const { scanned, shape } = understood;
+    const rewrite = admitted.observed
+      ? UNTOUCHED
+      : admitted.instance.adapter.rewrite(scanned, shape, admitted.decision.grant);
+    const progress = parts.settlement.begin(admitted, shape, rewrite.changed.length > 0);
+    const forwarding = forwardingOf(parts, talk, understood, admitted, rewrite, progress.tokens);
+    const ended = await forwardGeneration(forwarding, talk.response);
+    lease.end();
+    if (ended.how === 'complete') progress.complete(ended);
+  } catch (error) {
+    if (error instanceof Fault && error.engineIsFree) lease.end();
+    noteFailure(parts, admitted.instance.name, error, talk.response.headersSent);
+    throw error;
+  } finally {
+    if (lease.state === 'open') parts.drains.drain(lease);
+  }
+}
+
+function forwardingOf(
+  parts: GenerationParts,
+  { id, message, abort }: Conversation,
+  { scanned, shape }: Understood,
+  admitted: Admitted,
+  rewrite: Rewrite,
+  onTokens: Forwarding['onTokens'],
+): Forwarding {
+  const { instance } = admitted;
+  const { adapter } = instance;
+  const disclosure: Disclosure = {
+    requestId: id,
+    shape,
+    admitted,
+    changed: rewrite.changed,
+    skipped: rewrite.skipped,
+    cacheKey: cacheKeyOf(scanned.body, scanned.object),
+  };
+  return {
+    upstream: parts.upstreamOf(instance.name),
+    adapter,
+    path: message.url ?? scanned.path,
+    headers: forwardedHeaders(parts.tenants, message),
+    body: splice(scanned.body, scanned.object, rewrite.edits),
+    disclosed: disclosureHeaders(disclosure),
+    transform:
+      parts.responseMetadata && !shape.stream
+        ? (answer) => withMetadata(answer, disclosure, adapter)
+        : null,
+    timeouts: parts.timeouts,
+    abort,
+    onTokens,
+  };
+}
+
+function forwardedHeaders(
+  tenants: Tenants,
+  message: IncomingMessage,
+): Record<string, string | string[]> {
+  const headers = endToEnd(message.headers, NOT_FORWARDED);
+  // A key that kvgate itself verified is not the backend's business.
+  if (tenants.verifies) {
+    delete headers.authorization;
+    delete headers['x-api-key'];
+  }
+  return { ...headers, 'accept-encoding': 'identity' };
+}
+
+/** Counts who ended the request, and looks at once after a backend that failed. */
+function noteFailure(
+  parts: GenerationParts,
+  instance: string,
+  error: unknown,
+  answering: boolean,
+): void {
+  if (error instanceof ClientGone) parts.settlement.cancelled('client');
+  if (!(error instanceof Fault)) return;
+  switch (error.code) {
+    case 'cancelled':
+      parts.settlement.cancelled('operator');
+      return;
+    case 'draining':
+      parts.settlement.cancelled('drain');
+      return;
+    case 'backend_failed':
+    case 'backend_timeout':
+    case 'backend_loading':
+      if (answering) parts.settlement.cancelled('backend');
+      void parts.engines.probeNow(instance);
+      return;
+    case 'backend_busy':
+      return;
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * What leases may fill of every instance, and how full it is, by the signal
+ * that is right for its memory model. A reading that is missing or stale is
+ * unknown: the capacity then says so instead of reading as empty.
+ */
+import { dynamicPressure, poolPressure } from '../policy/pressure.ts';
+import type { Capacity } from '../policy/types.ts';
+import { assertNever } from '../policy/types.ts';
+import type { Clock } from './clock.ts';
+import { GpuBudgets, type GpuBudgetsOptions } from './gpu-budgets.ts';
+import type { GpuMonitor } from './gpu-monitor.ts';
+import type { Ledger } from './ledger.ts';
+import type { Pools, ServingInstance } from './pools.ts';
+
+/** Of a last known budget, the share that is trusted once readings have gone stale. */
+const STALE_SHARE = 0.9;
+
+export interface CapacitiesOptions extends GpuBudgetsOptions {
+  readonly pressureBasis: 'budget' | 'gpu';
+  /** Age from which a reading of an engine is no longer believed. */
+  readonly staleAfterMs: number;
+  readonly onStale: 'ledger' | 'reject' | 'pass';
+}
+
+export interface CapacitiesParts {
+  readonly gpu: GpuMonitor;
+  readonly pools: Pools;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+}
+
+export class Capacities {
+  readonly #gpu: GpuMonitor;
+  readonly #ledger: Ledger;
+  readonly #clock: Clock;
+  readonly #options: CapacitiesOptions;
+  readonly #budgets: GpuBudgets;
+
+  constructor({ gpu, pools, ledger, clock }: CapacitiesParts, options: CapacitiesOptions) {
+    this.#gpu = gpu;
+    this.#ledger = ledger;
+    this.#clock = clock;
+    this.#options = options;
+    this.#budgets = new GpuBudgets(pools, ledger, (name) => gpu.uuidsOf(name), options);
+    gpu.onSample((gpus) => this.#budgets.sampled(gpus));
+  }
+
+  /** What leases may fill of an instance now, in its own units. */
+  of(instance: ServingInstance): Capacity {
+    return instance.facts.layout.model === 'dynamic'
+      ? this.#dynamicCapacity(instance)
+      : this.#poolCapacity(instance);
+  }
+
+  /** Pressure by the signal of the instance's memory model; null when it is unknown. */
+  pressureOf(instance: ServingInstance, unattributedUnits: number): number | null {
+    const { heldUnits, committedUnits } = this.#ledger.totals(instance.name);
+    if (instance.facts.layout.model === 'dynamic') {
+      if (this.#options.pressureBasis === 'gpu') return this.#gpuUse(instance);
+      this.#refreshBudgets(instance);
+      return highest(
+        this.#budgets
+          .of(instance)
+          .map(({ foreignBytes, aloneBytes }) =>
+            dynamicPressure(heldUnits, foreignBytes, aloneBytes),
+          ),
+      );
+    }
+    const capacity = this.#poolCapacity(instance);
+    if (!('units' in capacity)) return null;
+    return poolPressure(committedUnits + unattributedUnits, capacity.units);
+  }
+
+  /** The fullest of the instance's GPUs. */
+  #gpuUse(instance: ServingInstance): number | null {
+    const gpus = this.#gpu.currentGpus(instance.name) ?? [];
+    return highest(gpus.map(({ usedBytes, totalBytes }) => usedBytes / totalBytes));
+  }
+
+  /** @returns false when there is no current reading, so that the budgets are as they were */
+  #refreshBudgets(instance: ServingInstance): boolean {
+    const gpus = this.#gpu.currentGpus(instance.name);
+    if (gpus !== null) this.#budgets.refresh(instance, gpus);
+    return gpus !== null;
+  }
+
+  #dynamicCapacity(instance: ServingInstance): Capacity {
+    const isCurrent = this.#refreshBudgets(instance);
+    const budget = this.#budgets.tightest(instance);
+    const last =
+      budget === null ? null : { units: budget.leasableBytes, aloneUnits: budget.aloneBytes };
+    if (isCurrent && last !== null) return { state: 'known', ...last };
+    return this.#withoutReading(last, 'no current reading of the GPU');
+  }
+
+  #poolCapacity({ latest }: ServingInstance): Capacity {
+    const units = latest?.reading.capacityUnits ?? null;
+    if (latest === null || units === null) {
+      return { state: 'unlimited', why: 'the engine does not tell the size of its pool' };
+    }
+    const told = { units, aloneUnits: units };
+    const ageMs = this.#clock.nowMs() - latest.finishedAtMs;
+    if (ageMs <= this.#options.staleAfterMs) return { state: 'known', ...told };
+    return this.#withoutReading(told, 'no current reading of the engine');
+  }
+
+  #withoutReading(
+    last: { readonly units: number; readonly aloneUnits: number } | null,
+    why: string,
+  ): Capacity {
+    const { onStale } = this.#options;
+    switch (onStale) {
+      case 'pass':
+        return { state: 'unlimited', why };
+      case 'reject':
+        return { state: 'blind', why };
+      case 'ledger':
+        if (last === null) return { state: 'blind', why: `${why}, and never was one` };
+        return { state: 'conservative', ...last, units: Math.floor(last.units * STALE_SHARE), why };
+      default:
+        return assertNever(onStale);
+    }
+  }
+}
+
+function highest(values: readonly number[]): number | null {
+  return values.length === 0 ? null : Math.max(...values);
+}
