@@ -23,10 +23,11 @@ export async function startDemoServer(demo: DemoConfig): Promise<DemoServer> {
       : { ...common, personality: demo.engine },
   );
   const { url } = await server.listen(0, '127.0.0.1');
+  const attention = demo.engine === 'dynamic' ? `, ${demo.attention} attention` : '';
   const gib = (demo.gpuBytes / 1024 ** 3).toFixed(0);
   return {
     url,
-    description: `simulated gpt-oss-20b (${demo.engine}) on a simulated ${gib} GiB GPU`,
+    description: `simulated gpt-oss-20b (${demo.engine}${attention}) on a simulated ${gib} GiB GPU`,
     close: () => server.close(),
   };
 }

@@ -20,7 +20,7 @@ export async function serve(
 ): Promise<number> {
   const log = createLog({ level: config.telemetry.logLevel, format: config.telemetry.logFormat });
   const simulated = demo === null ? null : await startDemoServer(demo);
-  const guarded = simulated === null ? config : withDemo(config, simulated);
+  const guarded = simulated === null || demo === null ? config : withDemo(config, simulated, demo);
   const told = nextSignal();
   let gate: Gate;
   try {
@@ -54,8 +54,13 @@ export async function serve(
   return EXIT.ok;
 }
 
-function withDemo(config: Config, { url }: DemoServer): Config {
-  return { ...config, backends: [{ name: 'simulated', url, pool: 'default' }] };
+/** Guards the simulated server, knowing of it what an operator would tell. */
+function withDemo(config: Config, { url }: DemoServer, { attention }: DemoConfig): Config {
+  return {
+    ...config,
+    backends: [{ name: 'simulated', url, pool: 'default' }],
+    engine: { ...config.engine, attention },
+  };
 }
 
 /** Reads the GPUs that a simulated backend tells of; null when there is none. */

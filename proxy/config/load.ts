@@ -38,7 +38,7 @@ export function loadConfig({ command, flags, env }: LoadInput): Loaded {
   return {
     ok: true,
     config: resolveConfig({ values, files, backends, adminListen, options }),
-    demo: command === 'demo' && backends.length === 0 ? resolveDemo(values) : null,
+    demo: command === 'demo' && backends.length === 0 ? resolveDemo(values, isDefault) : null,
   };
 }
 

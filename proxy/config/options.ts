@@ -67,7 +67,7 @@ const backends = {
     'auto',
   ),
   attention: choice(
-    'transformers only: eager attention holds score matrices during prefill, flash none.',
+    'transformers only: eager attention holds score matrices during prefill, flash none. The demo simulates flash unless told otherwise.',
     ['eager', 'flash'],
     'eager',
   ),

@@ -1,7 +1,7 @@
 /** Checked values and file contents become the one frozen Config, in bytes and milliseconds. */
 import { type ListenAddress, parseBackend, parseListenAddress } from './addresses.ts';
 import type { BackendConfig, Config, DemoConfig } from './config.ts';
-import type { OptionValues } from './options.ts';
+import type { OptionName, OptionValues } from './options.ts';
 import type { FileContents, Report } from './read-files.ts';
 
 const MIB = 1024 ** 2;
@@ -84,13 +84,17 @@ export function resolveConfig({
   });
 }
 
-export function resolveDemo(values: OptionValues): DemoConfig {
+export function resolveDemo(
+  values: OptionValues,
+  isDefault: (name: OptionName) => boolean,
+): DemoConfig {
   return deepFreeze({
     engine: values['simulated-engine'],
     gpuBytes: values['simulated-gpu-mb'] * MIB,
     speed: values['simulated-speed'],
     seed: values['simulated-seed'],
-    attention: values.attention,
+    // Eager attention, the safe assumption of a real server, allows no long prompts on 80 GB.
+    attention: isDefault('attention') ? 'flash' : values.attention,
   });
 }
 

@@ -41,10 +41,7 @@ async function readReply(response: UpstreamResponse): Promise<EngineReply> {
 }
 
 /** The body as far as `maxBytes`; the rest is not read. */
-export async function readBounded(
-  body: UpstreamResponse['body'],
-  maxBytes: number,
-): Promise<Buffer> {
+async function readBounded(body: UpstreamResponse['body'], maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of body) {

@@ -10,8 +10,8 @@ import { relayAnswer } from './relay-answer.ts';
 import { relayStream } from './relay-stream.ts';
 import type { UpstreamResponse } from './upstream.ts';
 import { chunksOf } from './upstream-chunks.ts';
-import { endAnswer } from './write-out.ts';
 import { Watchdog } from './watchdog.ts';
+import { endAnswer } from './write-out.ts';
 
 /** An engine's words for a refusal may quote the request; a longer text is no refusal. */
 const MAX_REFUSAL_BYTES = 1024 * 1024;

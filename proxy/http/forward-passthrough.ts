@@ -74,13 +74,16 @@ export class Passthrough {
     // The library copies what it finds in the message, so what must not travel is taken out of it.
     message.headers = this.#forwardedHeaders(message);
     const agent = target.startsWith('https:') ? this.#https : this.#http;
-    this.#proxy.web(message, response, { target, proxyTimeout: answerTimeoutMs, agent }, (error) => {
+    const askedAtMs = performance.now();
+    const failed = (error: unknown): void => {
       if (response.destroyed) return;
-      respondProblem(
-        response,
-        problemOfFault(new Fault('backend_failed', 'no answer', { cause: error })),
-      );
-    });
+      // The library reports a timeout as just another lost connection.
+      const timedOut = performance.now() - askedAtMs >= answerTimeoutMs;
+      const code = timedOut ? 'backend_timeout' : 'backend_failed';
+      respondProblem(response, problemOfFault(new Fault(code, 'no answer', { cause: error })));
+    };
+    const options = { target, proxyTimeout: answerTimeoutMs, agent };
+    this.#proxy.web(message, response, options, failed);
   }
 
   close(): void {

@@ -110,8 +110,7 @@ function problemOf(error: unknown): Problem {
 
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const cause = error.cause instanceof Error ? `: ${error.cause.message}` : '';
-  return `${error.message}${cause}`;
+  return error.cause === undefined ? error.message : `${error.message}: ${error.cause}`;
 }
 
 function logDecision(

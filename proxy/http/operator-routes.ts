@@ -56,7 +56,7 @@ const GUARDED: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ['POST /explain', (parts, message, response) => parts.explain(message, response)],
 ]);
 
-const CANCEL = /^POST \/cancel\/([0-9a-f-]{36})$/;
+const CANCEL = /^POST \/cancel\/([^/]*)$/;
 const PATHS = /^\/(health|ready|metrics|memory_stats|stats|explain|cancel\/[^/]*)$/;
 
 /** Whether a path is the operator's: such a path is never forwarded. */

@@ -169,7 +169,11 @@ const FAULTS: Readonly<Record<FaultCode, Row>> = {
 const UNKNOWN_WAIT_MS = 5_000;
 
 export function problemOfRejection(decision: RejectDecision): Problem {
-  return told(REJECTIONS[decision.reason], decision.retryAfterMs ?? UNKNOWN_WAIT_MS);
+  const problem = told(REJECTIONS[decision.reason], decision.retryAfterMs ?? UNKNOWN_WAIT_MS);
+  if (problem.status !== 400) return problem;
+  // Where nothing can count them exactly, these are the most that the bytes can be.
+  const tokens = decision.promptTokens.toLocaleString('en');
+  return { ...problem, message: `${problem.message} (Up to ${tokens} prompt tokens.)` };
 }
 
 export function problemOfFault(fault: Fault): Problem {

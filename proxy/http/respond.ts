@@ -66,7 +66,7 @@ function errorType(status: number): string {
  * predicted wait, so that whoever obeys it does not come too early.
  * @param random in [0, 1)
  */
-export function retryHeaders(retry: Problem['retry'], random: number): Headers {
+function retryHeaders(retry: Problem['retry'], random: number): Headers {
   if (retry === 'unsaid') return {};
   if (retry === 'never') return { 'x-should-retry': 'false' };
   const spreadMs = retry.afterMs * (1 + JITTER * random);

@@ -96,10 +96,6 @@ export class Upstream {
 
 /** Whether the backend can't have received the request whose sending failed so. */
 function neverSent(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    typeof error.code === 'string' &&
-    NEVER_SENT.has(error.code)
-  );
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : null;
+  return typeof code === 'string' && NEVER_SENT.has(code);
 }

@@ -1,13 +1,13 @@
 /** Choosing among offers: the best that fits, the largest that can be cut to fit, the wait. */
-
 import type { Offer, Offers } from './offers.ts';
 import { cutTo, firmCharge, fitsAtOnce } from './offers.ts';
-import { fitsEmpty, headroomAfter, predictWaitMs } from './reserve.ts';
+import { predictWaitMs } from './predict-wait.ts';
+import { fitsEmpty, headroomAfter } from './reserve.ts';
 import type { Charge, DecideInput } from './types.ts';
 
 /**
  * Of the offers that fit now, the one that leaves the most headroom; among
- * equals (capacities that nobody tells are) the one with the fewest sequences.
+ * equals, such as those whose capacity nobody tells, the one with the fewest sequences.
  */
 export function bestThatFits(offers: readonly Offer[]): Offer | null {
   let best: Offer | null = null;
@@ -43,7 +43,7 @@ export function queuedCharge(offer: Offer): Charge {
 }
 
 /** Milliseconds until the first of these offers is predicted to fit; null when that can't be foreseen. */
-export function predictedWaitMs(input: DecideInput, offers: Offers): number | null {
+export function queueWaitMs(input: DecideInput, offers: Offers): number | null {
   const candidates = offers.map((offer) => {
     const { peakUnits, sequences } = queuedCharge(offer);
     return { instance: offer.instance, wanted: { units: peakUnits, sequences } };

@@ -14,22 +14,15 @@
  *
  * `admissionOrder` holds the order of 6 to 9.
  */
-import { bestThatFits, largestNow, predictedWaitMs, queuedCharge, soonestEndMs } from './choose.ts';
+import { bestThatFits, largestNow, queuedCharge, queueWaitMs } from './choose.ts';
+import { limitToSession } from './limit-to-session.ts';
 import type { Offer, Offers } from './offers.ts';
-import {
-  canEverFit,
-  cutTo,
-  fillsMissingMaxTokens,
-  firmCharge,
-  fitsAtOnce,
-  isSome,
-  offerOf,
-} from './offers.ts';
+import { canEverFit, firmCharge, fitsAtOnce, offerOf } from './offers.ts';
 import { admit, queue, reject } from './outcomes.ts';
-import { judgeSession } from './session-rules.ts';
-import type { AdmissionStep, AdmitReason, DecideInput, Decision } from './types.ts';
+import type { AdmissionStep, DecideInput, Decision } from './types.ts';
 import { assertNever } from './types.ts';
 
+/** Every request gets exactly one decision; the numbers in the body are those above. */
 export function decide(input: DecideInput): Decision {
   // 1
   const offers = input.pools.flatMap((pool) =>
@@ -74,44 +67,6 @@ function isLargeRequest(input: DecideInput, offers: readonly Offer[]): boolean {
   return kvBytes.length > 0 && Math.min(...kvBytes) > input.config.largeRequestKvBytes;
 }
 
-/** Where the request may go as far as its session is concerned; a reason where the session changed it. */
-interface Limited {
-  readonly home: Offers;
-  readonly reason: AdmitReason | null;
-}
-
-/**
- * Step 4. Alone over its session's limit, a request goes to the large pool if
- * that has room, else it is shrunk to the limit, else it waits for the large
- * pool, else it is refused for good; over the limit because of the session's
- * own live requests, it may come back later.
- */
-function limitToSession(
-  input: DecideInput,
-  usual: readonly Offer[],
-  large: readonly Offer[],
-): Limited | Decision {
-  const limit = input.config.sessionKvLimitBytes;
-  const judge = (kvBytes: number | null) => judgeSession(input.session, kvBytes, limit);
-  const cut = (offer: Offer) => cutTo(input, offer, ({ kvBytes }) => judge(kvBytes) === 'within');
-  const offers = usual.length > 0 ? usual : large;
-  const verdicts = offers.map((offer) => judge(firmCharge(offer).kvBytes));
-  const within = offers
-    .filter((_, index) => verdicts[index] === 'within')
-    .flatMap((offer) => (fillsMissingMaxTokens(offer.instance) ? (cut(offer) ?? []) : offer));
-  if (isSome(within)) return { home: within, reason: null };
-  const busy = () => reject(input, 'session_busy', offers, soonestEndMs(input, offers));
-  if (verdicts.includes('busy')) return busy();
-
-  const roomy = bestThatFits(large);
-  if (roomy !== null) return admit(input, roomy, 'session_limit');
-  const shrunk = usual.flatMap((offer) => cut(offer) ?? []);
-  if (isSome(shrunk)) return { home: shrunk, reason: 'session_limit' };
-  if (isSome(large)) return { home: large, reason: 'session_limit' };
-  const fitsAlone = offers.some(({ least }) => (least.kvBytes ?? 0) <= limit);
-  return fitsAlone ? busy() : reject(input, 'session_kv_limit', offers, null);
-}
-
 /** A request that names no max tokens takes the room that is left, if that is useful. */
 function bestUnasked(input: DecideInput, offers: readonly Offer[]): Offer | null {
   if (input.shape.requestedOutputTokens !== null) return null;
@@ -119,7 +74,7 @@ function bestUnasked(input: DecideInput, offers: readonly Offer[]): Offer | null
 }
 
 function lastSteps(input: DecideInput, home: Offers, elsewhere: readonly Offer[]): Decision {
-  const waitMs = predictedWaitMs(input, home);
+  const waitMs = queueWaitMs(input, home);
   const isFull = input.queueLength >= input.config.queueMax;
   // What is too large for the empty instance never gets all it asks for: no use in waiting for that.
   const hasToWait = !home.some((offer) => fitsAtOnce(offer, queuedCharge(offer)));

@@ -22,6 +22,7 @@ export interface Offer {
 /** At least one. */
 export type Offers = readonly [Offer, ...Offer[]];
 
+/** Whether there is any. */
 export function isSome(offers: readonly Offer[]): offers is Offers {
   return offers.length > 0;
 }
@@ -41,6 +42,10 @@ function mayShrink(input: DecideInput): boolean {
   return !input.neverDegrade && !input.shape.hasTools && !input.shape.hasResponseFormat;
 }
 
+/**
+ * Makes the offer of one instance: step 1 of the decision.
+ * @param pool the one that the instance is in
+ */
 export function offerOf(input: DecideInput, pool: PoolView, instance: InstanceView): Offer {
   const { shape, config } = input;
   const effective = degrade(shape, instance.level, config, input.neverDegrade);

@@ -14,15 +14,13 @@ import type {
   RejectReason,
 } from './types.ts';
 
+/** The request goes to the offer's instance, with the offer's output; a cut one is a shrink. */
 export function admit(input: DecideInput, offer: Offer, reason: AdmitReason): AdmitDecision {
   const asked = input.shape.requestedOutputTokens;
-  const afterLevel = offer.effective.outputTokens;
-  const shrunk = afterLevel !== null && offer.outputTokens < afterLevel;
   const writes =
     asked === null ? fillsMissingMaxTokens(offer.instance) : offer.outputTokens < asked;
-  const home = input.pools[0];
   return {
-    action: shrunk ? 'shrink' : offer.pool !== home ? 'route' : 'accept',
+    action: actionOf(input, offer),
     reason,
     pool: offer.pool.name,
     instance: offer.instance.name,
@@ -36,6 +34,13 @@ export function admit(input: DecideInput, offer: Offer, reason: AdmitReason): Ad
   };
 }
 
+function actionOf(input: DecideInput, offer: Offer): AdmitDecision['action'] {
+  const afterLevel = offer.effective.outputTokens;
+  if (afterLevel !== null && offer.outputTokens < afterLevel) return 'shrink';
+  return offer.pool === input.pools[0] ? 'accept' : 'route';
+}
+
+/** The request waits for the pool of these offers, which are all of one. */
 export function queue(
   input: DecideInput,
   [first, ...others]: Offers,
@@ -53,6 +58,7 @@ export function queue(
   };
 }
 
+/** The request is refused; `retryAfterMs` is null when nobody can say when it will be better. */
 export function reject(
   input: DecideInput,
   reason: RejectReason,

@@ -11,9 +11,6 @@ export { assertNever } from '../memory/assert-never.ts';
 export type { Charge } from '../memory/charge.ts';
 export type { TokenBounds } from '../memory/token-bounds.ts';
 
-/** How an engine holds KV: see ARCHITECTURE.md, "Memory models". */
-export type MemoryModel = KvLayout['model'];
-
 export type Level = 'low' | 'medium' | 'high' | 'critical' | 'emergency';
 
 /** What a generation request asks for, in the engine's terms, whatever its dialect. */
@@ -74,7 +71,7 @@ export type Capacity =
 
 /** A live lease, as far as a forecast needs it. */
 export interface Freeing {
-  /** Predicted end; null when nothing was learned of the instance's speed yet. */
+  /** Predicted end; null when nothing was learned of the instance's speed yet, or when it is overdue. */
   readonly atMs: number | null;
   readonly units: number;
   readonly sequences: number;

@@ -41,8 +41,7 @@ export class Capacities {
     this.#ledger = ledger;
     this.#clock = clock;
     this.#options = options;
-    this.#budgets = new GpuBudgets(pools, ledger, (name) => gpu.uuidsOf(name), options);
-    gpu.onSample((gpus) => this.#budgets.sampled(gpus));
+    this.#budgets = new GpuBudgets(gpu, pools, ledger, options);
   }
 
   /** What leases may fill of an instance now, in its own units. */
@@ -57,7 +56,6 @@ export class Capacities {
     const { heldUnits, committedUnits } = this.#ledger.totals(instance.name);
     if (instance.facts.layout.model === 'dynamic') {
       if (this.#options.pressureBasis === 'gpu') return this.#gpuUse(instance);
-      this.#refreshBudgets(instance);
       return highest(
         this.#budgets
           .of(instance)
@@ -67,8 +65,9 @@ export class Capacities {
       );
     }
     const capacity = this.#poolCapacity(instance);
-    if (!('units' in capacity)) return null;
-    return poolPressure(committedUnits + unattributedUnits, capacity.units);
+    if (!('aloneUnits' in capacity)) return null;
+    // A budget that is lowered for want of readings is no sign of pressure: the pool is as large as ever.
+    return poolPressure(committedUnits + unattributedUnits, capacity.aloneUnits);
   }
 
   /** The fullest of the instance's GPUs. */
@@ -77,15 +76,8 @@ export class Capacities {
     return highest(gpus.map(({ usedBytes, totalBytes }) => usedBytes / totalBytes));
   }
 
-  /** @returns false when there is no current reading, so that the budgets are as they were */
-  #refreshBudgets(instance: ServingInstance): boolean {
-    const gpus = this.#gpu.currentGpus(instance.name);
-    if (gpus !== null) this.#budgets.refresh(instance, gpus);
-    return gpus !== null;
-  }
-
   #dynamicCapacity(instance: ServingInstance): Capacity {
-    const isCurrent = this.#refreshBudgets(instance);
+    const isCurrent = this.#gpu.currentGpus(instance.name) !== null;
     const budget = this.#budgets.tightest(instance);
     const last =
       budget === null ? null : { units: budget.leasableBytes, aloneUnits: budget.aloneBytes };

@@ -3,8 +3,7 @@
  * is an instance's own, what is a neighbour's of ours, and what is foreign.
  */
 import { type GpuBudget, gpuBudget, leasableBytes } from '../policy/budget.ts';
-import type { KnownGpu } from './gpu-monitor.ts';
-import type { GpuReading } from './gpu-source.ts';
+import type { GpuMonitor, KnownGpu } from './gpu-monitor.ts';
 import type { Ledger } from './ledger.ts';
 import { isServing, type Pools, type ServingInstance } from './pools.ts';
 
@@ -25,60 +24,26 @@ export interface TightestBudget {
 }
 
 export class GpuBudgets {
+  readonly #gpu: GpuMonitor;
   readonly #pools: Pools;
   readonly #ledger: Ledger;
   readonly #options: GpuBudgetsOptions;
-  /** UUIDs of the GPUs of an instance, by its name. */
-  readonly #gpusOf: (instance: string) => readonly string[];
   /** By instance, then by UUID: the least use seen while the instance served. */
   readonly #floorBytes = new Map<string, Map<string, number>>();
-  /** By instance: its latest budgets, however old. */
+  /** By instance: the budgets of its GPUs at the latest sample they could all be read in. */
   readonly #latest = new Map<string, readonly PlacedBudget[]>();
 
-  constructor(
-    pools: Pools,
-    ledger: Ledger,
-    gpusOf: (instance: string) => readonly string[],
-    options: GpuBudgetsOptions,
-  ) {
+  constructor(gpu: GpuMonitor, pools: Pools, ledger: Ledger, options: GpuBudgetsOptions) {
+    this.#gpu = gpu;
     this.#pools = pools;
     this.#ledger = ledger;
-    this.#gpusOf = gpusOf;
     this.#options = options;
+    gpu.onSample(() => this.#sampled());
   }
 
-  /**
-   * Learns the floor of each healthy instance. Before its weights are loaded,
-   * and after a crash, its GPU is emptier than it will be: that is no floor.
-   */
-  sampled(gpus: readonly GpuReading[]): void {
-    const used = new Map(gpus.map(({ uuid, usedBytes }) => [uuid, usedBytes]));
-    for (const instance of this.#pools.instances) {
-      if (!isServing(instance) || instance.health.state !== 'healthy') continue;
-      const floors = this.#floorsOf(instance.name);
-      for (const uuid of this.#gpusOf(instance.name)) {
-        const usedBytes = used.get(uuid) ?? null;
-        if (usedBytes === null) continue;
-        floors.set(uuid, Math.min(floors.get(uuid) ?? usedBytes, usedBytes));
-      }
-    }
-  }
-
-  /** Takes current readings of the GPUs of an instance into its budgets. */
-  refresh({ name }: ServingInstance, gpus: readonly KnownGpu[]): void {
-    const floors = this.#floorsOf(name);
-    const heldHighWaterBytes = this.#ledger.totals(name).heldHighWaterUnits;
-    const budgets = gpus.map(({ uuid, totalBytes, usedBytes }) => ({
-      uuid,
-      ...gpuBudget({
-        ...this.#options,
-        totalBytes,
-        usedBytes,
-        floorBytes: floors.get(uuid) ?? usedBytes,
-        heldHighWaterBytes,
-      }),
-    }));
-    this.#latest.set(name, budgets);
+  /** The budget of each GPU of an instance, however old; empty before the first. */
+  of({ name }: ServingInstance): readonly GpuBudget[] {
+    return this.#latest.get(name) ?? [];
   }
 
   /** By the latest readings, however old, and the ledger as it is now; null before the first. */
@@ -93,9 +58,30 @@ export class GpuBudgets {
     };
   }
 
-  /** The latest budget of each GPU of an instance; empty before the first. */
-  of({ name }: ServingInstance): readonly GpuBudget[] {
-    return this.#latest.get(name) ?? [];
+  /**
+   * Takes the new readings into the budgets of healthy instances. Before its
+   * weights are loaded, and after a crash, a GPU is emptier than it will be:
+   * nothing is learned then. What leases come to hold after a sample is not in
+   * its readings, so it explains nothing of them.
+   */
+  #sampled(): void {
+    for (const instance of this.#pools.instances) {
+      if (!isServing(instance) || instance.health.state !== 'healthy') continue;
+      const gpus = this.#gpu.currentGpus(instance.name);
+      if (gpus !== null) this.#refresh(instance.name, gpus);
+    }
+  }
+
+  #refresh(name: string, gpus: readonly KnownGpu[]): void {
+    const heldHighWaterBytes = this.#ledger.totals(name).heldHighWaterUnits;
+    const floors = this.#floorsOf(name);
+    const budgets = gpus.map(({ uuid, totalBytes, usedBytes }) => {
+      const floorBytes = Math.min(floors.get(uuid) ?? usedBytes, usedBytes);
+      floors.set(uuid, floorBytes);
+      const use = { totalBytes, usedBytes, floorBytes, heldHighWaterBytes };
+      return { uuid, ...gpuBudget({ ...this.#options, ...use }) };
+    });
+    this.#latest.set(name, budgets);
   }
 
   /** The most that other `dynamic` instances on the GPU are promised, or have held and never gave back. */
@@ -103,7 +89,7 @@ export class GpuBudgets {
     let bytes = 0;
     for (const other of this.#pools.instances) {
       if (other.name === name || other.facts?.layout.model !== 'dynamic') continue;
-      if (!this.#gpusOf(other.name).includes(uuid)) continue;
+      if (!this.#gpu.uuidsOf(other.name).includes(uuid)) continue;
       const { committedUnits, heldHighWaterUnits } = this.#ledger.totals(other.name);
       bytes += Math.max(committedUnits, heldHighWaterUnits);
     }

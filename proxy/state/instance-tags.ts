@@ -1,4 +1,5 @@
 /** How an instance and its model are named in metrics, answers and health. */
+import type { KvLayout } from '../memory/kv-layout.ts';
 import type { InstanceTags } from './metrics.ts';
 import type { Instance } from './pools.ts';
 
@@ -21,7 +22,13 @@ export function tagsOf(instance: Instance): InstanceTags {
     // "gpt-oss-20b" -> "20b": the parameter count is part of nearly every published name.
     modelSize:
       /(?<![a-z0-9])(\d+(?:\.\d+)?[bm])(?![a-z0-9])/i.exec(modelId)?.[1]?.toLowerCase() ?? '',
-    dtype: facts === null ? '' : (DTYPES.get(facts.layout.kvBytesPerElement) ?? ''),
+    dtype: facts === null ? '' : dtypeOf(facts.layout),
     gpuMode: instance.large ? 'multi' : 'single',
   };
+}
+
+function dtypeOf({ model, kvBytesPerElement }: KvLayout): string {
+  // Two bytes are f16 in llama.cpp's cache and bf16 everywhere else.
+  if (model === 'slots' && kvBytesPerElement === 2) return 'f16';
+  return DTYPES.get(kvBytesPerElement) ?? '';
 }

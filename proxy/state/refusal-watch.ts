@@ -44,9 +44,10 @@ export class RefusalWatch implements EngineIo {
 
 function isRefusal(error: unknown): boolean {
   let cause = error;
-  for (let depth = 0; depth < MAX_DEPTH && cause instanceof Error; depth += 1) {
+  for (let depth = 0; depth < MAX_DEPTH; depth += 1) {
+    if (typeof cause !== 'object' || cause === null) return false;
     if ('code' in cause && cause.code === 'ECONNREFUSED') return true;
-    cause = cause.cause;
+    cause = 'cause' in cause ? cause.cause : null;
   }
   return false;
 }

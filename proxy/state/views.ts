@@ -99,8 +99,10 @@ export class Views {
     const { instance, charge, takenAtMs } = lease.terms;
     const { generatedTokens } = lease;
     const durationMs = this.#predictor.likelyDurationMs(instance, charge, generatedTokens);
+    const endMs = durationMs === null ? null : takenAtMs + durationMs;
     return {
-      atMs: durationMs === null ? null : takenAtMs + durationMs,
+      // Overdue: its prediction was wrong, and there is no better one.
+      atMs: endMs === null || endMs <= this.#clock.nowMs() ? null : endMs,
       units: lease.committedUnits,
       sequences: charge.sequences,
     };

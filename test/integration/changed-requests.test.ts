@@ -6,7 +6,8 @@ import { ANSWER, answerJson, beginStream } from '../support/stub-backend.ts';
 let stub: GuardedStub;
 afterEach(() => stub.stop());
 
-const BEFORE = '{ "seed":18446744073709551615, "temperature":1.0,"messages" :[{"role":"user","content":"hi"}]';
+const BEFORE =
+  '{ "seed":18446744073709551615, "temperature":1.0,"messages" :[{"role":"user","content":"hi"}]';
 
 describe('a missing max_tokens where overflow hurts others', () => {
   test('is added before the closing brace', async () => {

@@ -229,7 +229,7 @@ describe('memory management', () => {
         fetch(`${guarded.url}${CHAT}`, {
           method: 'POST',
           headers: { 'content-type': 'application/json' },
-          body: JSON.stringify({ messages: user('hi'), max_tokens: 100_000 }),
+          body: JSON.stringify({ messages: user('hi'), max_tokens: 5_000 }),
           signal: controller.signal,
         }),
       );

@@ -19,7 +19,7 @@ export interface Outcome {
 /** Tokens that the simulated tokenizer adds to one user message. */
 const FRAMING_TOKENS = 68;
 
-export function chatBody({ promptTokens, maxTokens, stream }: ChatRequest): string {
+function chatBody({ promptTokens, maxTokens, stream }: ChatRequest): string {
   return JSON.stringify({
     model: 'gpt-oss-20b',
     messages: [{ role: 'user', content: 'k'.repeat(promptTokens - FRAMING_TOKENS) }],

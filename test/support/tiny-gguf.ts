@@ -69,7 +69,7 @@ export function writeTinyGguf(path: string, options: { readonly seed?: number } 
 }
 
 /** The bytes of the model's file. Equal seeds give equal bytes. */
-export function tinyGguf(options: { readonly seed?: number } = {}): Uint8Array {
+function tinyGguf(options: { readonly seed?: number } = {}): Uint8Array {
   const config = JSON.parse(readFileSync(CONFIG_URL, 'utf8')) as GptOssConfig;
   const metadata = new Map([...modelMetadata(config), ...tokenizerMetadata(config.vocab_size)]);
   return encodeGguf(metadata, modelTensors(config, mulberry32(options.seed ?? 1)));

@@ -1,0 +1,383 @@
+/** An engine as it comes up, serves, goes away and comes back, seen from the poll. */
+import { describe, expect, test } from '@jest/globals';
+import type { Adapter, EngineReading, ProbeResult } from '../../backend-adapters/adapter.ts';
+import { chargeOf } from '../../proxy/memory/charge.ts';
+import { EngineMonitor } from '../../proxy/state/engine-monitor.ts';
+import { Ledger } from '../../proxy/state/ledger.ts';
+import { Pools } from '../../proxy/state/pools.ts';
+import { UNIFIED } from '../support/decision.ts';
+import { fakeEngine, json, refusedConnection } from '../support/fake-engine-io.ts';
+import { facts, fakeAdapter, reading, recordingLog } from '../support/state-world.ts';
+import { settle, VirtualClock } from '../support/virtual-clock.ts';
+
+const POLL_MS = 500;
+const TIMEOUT_MS = 5_000;
+
+/** What the engine does when it is asked; a test changes it as it goes. */
+interface Script {
+  detect: Adapter | null;
+  probe: () => Promise<ProbeResult>;
+  read: () => Promise<EngineReading>;
+}
+
+function up(change: Partial<EngineReading> = {}): ProbeResult {
+  return { ok: true, facts: facts(UNIFIED), reading: reading(change) };
+}
+
+function down(state: 'loading' | 'unreachable' | 'unusable', why = 'because'): ProbeResult {
+  return { ok: false, state, why };
+}
+
+function monitored(cancelQuietMs = 0) {
+  const clock = new VirtualClock();
+  const { log, lines } = recordingLog();
+  const answers: Record<string, ReturnType<typeof json> | Error> = { 'GET /health': json({}) };
+  const io = fakeEngine(answers);
+  const pools = new Pools([{ name: 'a', url: 'http://a.test', pool: 'default', large: false, io }]);
+  const ledger = new Ledger();
+  const calls = { detect: 0, probe: 0, read: 0 };
+  const adapter = fakeAdapter({
+    cancelQuietMs,
+    async probe(lent, _hints, signal) {
+      calls.probe += 1;
+      signal.throwIfAborted();
+      await lent.get('/health', signal).catch(() => null);
+      return script.probe();
+    },
+    async read(lent, _facts, signal) {
+      calls.read += 1;
+      await lent.get('/health', signal);
+      return script.read();
+    },
+  });
+  const script: Script = {
+    detect: adapter,
+    probe: async () => up(),
+    read: async () => reading(),
+  };
+  const monitor = new EngineMonitor(pools, ledger, clock, log, {
+    pollIntervalMs: POLL_MS,
+    probeTimeoutMs: TIMEOUT_MS,
+    detect: async (lent, signal) => {
+      calls.detect += 1;
+      await lent.get('/health', signal).catch(() => null);
+      return script.detect;
+    },
+    hintsFor: () => ({
+      modelSpec: null,
+      kvBytesPerElement: null,
+      kvLayout: 'auto',
+      attention: 'flash',
+      tensorParallel: 1,
+    }),
+  });
+  const health = () => pools.get('a')?.health;
+  /** Lets the next poll come and go. */
+  const poll = async () => {
+    clock.advance(POLL_MS);
+    await settle();
+  };
+  return { clock, lines, answers, pools, ledger, calls, adapter, script, monitor, health, poll };
+}
+
+describe('the life of an engine', () => {
+  test('starting, loading, healthy, lost, healthy again after a fresh probe', async () => {
+    const { monitor, script, health, poll, calls, pools } = monitored();
+    expect(health()?.state).toBe('starting');
+
+    script.probe = async () => down('loading', 'its model');
+    await monitor.start();
+    expect(health()).toEqual({ state: 'loading', why: 'its model' });
+    expect(pools.spokesman).toBeNull();
+
+    script.probe = async () => up({ capacityUnits: 7 });
+    await poll();
+    expect(health()).toEqual({ state: 'healthy' });
+    expect(pools.get('a')).toMatchObject({
+      adapter: { name: 'fake' },
+      facts: { modelId: 'four-byte' },
+      latest: { reading: { capacityUnits: 7 } },
+    });
+    // The adapter that spoke while it was loading still does.
+    expect(calls).toEqual({ detect: 1, probe: 2, read: 0 });
+
+    script.read = async () => reading({ capacityUnits: 8 });
+    await poll();
+    expect(pools.get('a')?.latest?.reading.capacityUnits).toBe(8);
+    expect(calls).toEqual({ detect: 1, probe: 2, read: 1 });
+
+    script.read = async () => {
+      throw new Error('connection reset');
+    };
+    await poll();
+    expect(health()).toEqual({
+      state: 'unreachable',
+      why: 'connection reset',
+      processGone: false,
+    });
+
+    await poll();
+    expect(health()).toEqual({ state: 'healthy' });
+    expect(calls).toMatchObject({ probe: 3, read: 2 });
+    await monitor.stop();
+  });
+
+  test('a read that says loading asks for a fresh probe', async () => {
+    const { monitor, script, health, poll, calls } = monitored();
+    await monitor.start();
+    script.read = async () => reading({ state: 'loading' });
+    await poll();
+    expect(health()).toMatchObject({ state: 'loading' });
+    await poll();
+    expect(health()).toEqual({ state: 'healthy' });
+    expect(calls.probe).toBe(2);
+    await monitor.stop();
+  });
+
+  test('what comes back after an unsuccessful probe may be another engine', async () => {
+    const { monitor, script, poll, calls, pools } = monitored();
+    await monitor.start();
+    script.read = () => Promise.reject(new Error('gone'));
+    script.probe = async () => down('unreachable');
+    await poll();
+    await poll();
+    expect(pools.get('a')?.adapter).toBeNull();
+    script.detect = fakeAdapter({ name: 'another', probe: async () => up() });
+    await poll();
+    expect(pools.get('a')).toMatchObject({
+      adapter: { name: 'another' },
+      health: { state: 'healthy' },
+    });
+    expect(calls.detect).toBe(2);
+    await monitor.stop();
+  });
+
+  test('nobody known answers', async () => {
+    const { monitor, script, health } = monitored();
+    script.detect = null;
+    await monitor.start();
+    expect(health()).toMatchObject({ state: 'unreachable', processGone: false });
+    await monitor.stop();
+  });
+
+  test('what can not be guarded is asked again, in case it changes', async () => {
+    const { monitor, script, health, poll } = monitored();
+    script.probe = async () => down('unusable', 'a router');
+    await monitor.start();
+    expect(health()).toEqual({ state: 'unusable', why: 'a router' });
+    script.probe = async () => up();
+    await poll();
+    expect(health()).toEqual({ state: 'healthy' });
+    await monitor.stop();
+  });
+
+  test('a state that lasts is logged once', async () => {
+    const { monitor, script, poll, lines } = monitored();
+    script.probe = async () => down('unreachable');
+    await monitor.start();
+    await poll();
+    await poll();
+    script.probe = async () => down('loading');
+    await poll();
+    await poll();
+    script.probe = async () => up();
+    await poll();
+    expect(lines.map(({ msg }) => msg)).toEqual([
+      'Backend unreachable',
+      'Backend loading',
+      'Backend healthy',
+    ]);
+    await monitor.stop();
+  });
+});
+
+describe('a refused connection', () => {
+  test('means that the process is gone, found by a read', async () => {
+    const { monitor, answers, health, poll } = monitored();
+    await monitor.start();
+    answers['GET /health'] = new Error('no answer', { cause: refusedConnection() });
+    await poll();
+    expect(health()).toMatchObject({ state: 'unreachable', processGone: true });
+    await monitor.stop();
+  });
+
+  test('or by the probe that follows', async () => {
+    const { monitor, script, answers, health, poll } = monitored();
+    await monitor.start();
+    script.read = () => Promise.reject(new Error('connection reset'));
+    script.probe = async () => down('unreachable');
+    await poll();
+    expect(health()).toMatchObject({ processGone: false });
+    answers['GET /health'] = refusedConnection();
+    await poll();
+    expect(health()).toMatchObject({ state: 'unreachable', processGone: true });
+    await monitor.stop();
+  });
+
+  test('or while nobody knows which engine it is', async () => {
+    const { monitor, script, answers, health } = monitored();
+    script.detect = null;
+    answers['GET /health'] = refusedConnection();
+    await monitor.start();
+    expect(health()).toMatchObject({ processGone: true });
+    await monitor.stop();
+  });
+});
+
+describe('one probe at a time', () => {
+  test('who asks meanwhile joins the one under way', async () => {
+    const { monitor, script, calls } = monitored();
+    let answer: (result: ProbeResult) => void = () => {};
+    script.probe = () =>
+      new Promise((resolve) => {
+        answer = resolve;
+      });
+    const started = monitor.start();
+    await settle();
+    const joined = [monitor.probeNow('a'), monitor.probeNow('a')];
+    await settle();
+    expect(calls.probe).toBe(1);
+    answer(up());
+    await Promise.all([started, ...joined]);
+    expect(calls).toMatchObject({ probe: 1, read: 0 });
+    await monitor.stop();
+  });
+
+  test('who asks between polls is answered at once, and the next poll is put off', async () => {
+    const { monitor, clock, calls, poll } = monitored();
+    await monitor.start();
+    clock.advance(400);
+    await monitor.probeNow('a');
+    expect(calls.read).toBe(1);
+    clock.advance(499);
+    await settle();
+    expect(calls.read).toBe(1);
+    clock.advance(1);
+    await settle();
+    expect(calls.read).toBe(2);
+    await poll();
+    expect(calls.read).toBe(3);
+    expect(clock.pendingTimers).toBe(1);
+    await monitor.stop();
+  });
+
+  test('an unknown name is nobody', async () => {
+    const { monitor, calls } = monitored();
+    await monitor.probeNow('nobody');
+    expect(calls).toEqual({ detect: 0, probe: 0, read: 0 });
+    await monitor.stop();
+  });
+});
+
+test('an engine that does not answer is given up after the timeout', async () => {
+  const { monitor, adapter, pools, clock, health, poll } = monitored();
+  await monitor.start();
+  pools.update('a', {
+    adapter: {
+      ...adapter,
+      read: (_io, _facts, signal) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason));
+        }),
+    },
+  });
+  await poll();
+  clock.advance(TIMEOUT_MS - 1);
+  await settle();
+  expect(health()).toEqual({ state: 'healthy' });
+  clock.advance(1);
+  await settle();
+  expect(health()).toMatchObject({ state: 'unreachable', why: 'no answer within 5000 ms' });
+  await monitor.stop();
+});
+
+describe('the pause between reads', () => {
+  function withDraining(cancelQuietMs: number) {
+    const made = monitored(cancelQuietMs);
+    const lease = made.ledger.take({
+      requestId: 'r',
+      instance: 'a',
+      layout: UNIFIED,
+      charge: chargeOf(UNIFIED, 100, 100, 1, 1),
+      sessionKey: null,
+      streams: true,
+      takenAtMs: 0,
+    });
+    return { ...made, lease };
+  }
+
+  test.each<[string, number, boolean, number]>([
+    ['an engine that our reads distract is left alone while one drains', 1_200, true, 1_200],
+    ['but not while none does', 1_200, false, POLL_MS],
+    ['an engine that they do not distract', 0, true, POLL_MS],
+    ['never shorter than the poll interval', 100, true, POLL_MS],
+  ])('%s', async (_what, cancelQuietMs, drains, pauseMs) => {
+    const { monitor, clock, lease } = withDraining(cancelQuietMs);
+    if (drains) lease.drain(0);
+    await monitor.start();
+    expect(clock.nextTimerInMs).toBe(pauseMs);
+    await monitor.stop();
+  });
+});
+
+test('a reading is stamped with the most that our own leases may have held meanwhile', async () => {
+  const { monitor, ledger, script, clock, pools, poll } = monitored();
+  await monitor.start();
+  const take = () =>
+    ledger.take({
+      requestId: 'r',
+      instance: 'a',
+      layout: UNIFIED,
+      charge: chargeOf(UNIFIED, 100, 100, 1, 1),
+      sessionKey: null,
+      streams: true,
+      takenAtMs: 0,
+    });
+  const before = take();
+  script.read = async () => {
+    clock.advance(20);
+    before.end();
+    take();
+    take();
+    return reading();
+  };
+  await poll();
+  expect(pools.get('a')?.latest).toMatchObject({
+    startedAtMs: POLL_MS,
+    finishedAtMs: POLL_MS + 20,
+    ownHeldUnits: 200,
+    ownSequences: 2,
+  });
+  await monitor.stop();
+});
+
+describe('stop', () => {
+  test('leaves no timer, and nothing is asked any more', async () => {
+    const { monitor, clock, calls, poll } = monitored();
+    await monitor.start();
+    await monitor.stop();
+    expect(clock.pendingTimers).toBe(0);
+    await poll();
+    await monitor.probeNow('a');
+    expect(calls.read).toBe(0);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  test('ends a probe that is under way, and blames nobody for it', async () => {
+    const { monitor, adapter, pools, lines, health, poll } = monitored();
+    await monitor.start();
+    pools.update('a', {
+      adapter: {
+        ...adapter,
+        read: (_io, _facts, signal) =>
+          new Promise((_resolve, reject) => {
+            signal.addEventListener('abort', () => reject(signal.reason));
+          }),
+      },
+    });
+    await poll();
+    await monitor.stop();
+    expect(health()).toEqual({ state: 'healthy' });
+    expect(lines.filter(({ level }) => level === 'warn')).toEqual([]);
+  });
+});
