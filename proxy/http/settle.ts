@@ -82,6 +82,12 @@ export class Settlement {
           outputTokens: perSequence,
           ttftMs,
           totalMs,
+          endedBy:
+            perSequence < decision.charge.outputTokens
+              ? 'itself'
+              : shape.requestedOutputTokens === null
+                ? 'set_limit'
+                : 'asked_limit',
         });
       },
     };

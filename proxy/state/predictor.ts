@@ -2,6 +2,7 @@
  * What was learned of each instance: how long prompts and tokens take there,
  * and how long answers are. Nothing is predicted before something was seen.
  */
+import { assertNever } from '../policy/types.ts';
 
 const SMOOTHING = 0.2;
 const OUTPUTS_KEPT = 512;
@@ -13,6 +14,8 @@ export interface Settled {
   /** Time to the first token; null when the answer was not streamed. */
   readonly ttftMs: number | null;
   readonly totalMs: number;
+  /** What ended the answer: the model itself, the limit it was asked with, or one that kvgate set. */
+  readonly endedBy: 'itself' | 'asked_limit' | 'set_limit';
 }
 
 interface Learned {
@@ -40,7 +43,9 @@ export class Predictor {
     if (sample.outputTokens <= 0) return;
     const decodeMs = Math.max(0, sample.totalMs - prefillMs);
     learned.decodeMsPerToken = smoothed(learned.decodeMsPerToken, decodeMs / sample.outputTokens);
-    learned.outputs[learned.next] = sample.outputTokens;
+    const length = lengthOf(sample);
+    if (length === null) return;
+    learned.outputs[learned.next] = length;
     learned.next = (learned.next + 1) % OUTPUTS_KEPT;
     learned.q99 = null;
   }
@@ -89,6 +94,24 @@ export class Predictor {
     };
     this.#learned.set(instance, fresh);
     return fresh;
+  }
+}
+
+/**
+ * The length an answer tells of. One that was cut at the limit it was asked
+ * with tells nothing. One that was cut at a limit learned from others would
+ * have been longer: it counts twice, or the limit could only ever shrink.
+ */
+function lengthOf({ endedBy, outputTokens }: Settled): number | null {
+  switch (endedBy) {
+    case 'itself':
+      return outputTokens;
+    case 'asked_limit':
+      return null;
+    case 'set_limit':
+      return 2 * outputTokens;
+    default:
+      return assertNever(endedBy);
   }
 }
 

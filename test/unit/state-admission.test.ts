@@ -45,6 +45,7 @@ function teach(world: World, instance = 'a'): void {
     outputTokens: 100,
     ttftMs: 0,
     totalMs: 2_000,
+    endedBy: 'itself',
   });
 }
 

@@ -116,7 +116,13 @@ describe('by the time it takes', () => {
   test('twice the predicted duration, from the beginning', () => {
     const { take, drains, clock, predictor } = world();
     // 10 ms a token.
-    predictor.settled('a', { promptTokens: 1, outputTokens: 100, ttftMs: 0, totalMs: 1_000 });
+    predictor.settled('a', {
+      promptTokens: 1,
+      outputTokens: 100,
+      ttftMs: 0,
+      totalMs: 1_000,
+      endedBy: 'itself',
+    });
     const lease = take('a', 100, 400);
     clock.advance(3_000);
     drains.drain(lease);
@@ -128,7 +134,13 @@ describe('by the time it takes', () => {
 
   test('at least a second, for a request that should be over', () => {
     const { take, drains, clock, predictor } = world();
-    predictor.settled('a', { promptTokens: 1, outputTokens: 100, ttftMs: 0, totalMs: 1_000 });
+    predictor.settled('a', {
+      promptTokens: 1,
+      outputTokens: 100,
+      ttftMs: 0,
+      totalMs: 1_000,
+      endedBy: 'itself',
+    });
     const lease = take('a', 100, 10);
     clock.advance(60_000);
     drains.drain(lease);

@@ -2,6 +2,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { Predictor } from '../../proxy/state/predictor.ts';
 
+const WHOLE = { endedBy: 'itself' } as const;
+
 /** Answers of these lengths, each token 10 ms, each prompt token 1 ms. */
 function taught(outputs: readonly number[], ttft: 'seen' | 'unseen' = 'seen'): Predictor {
   const predictor = new Predictor();
@@ -11,6 +13,7 @@ function taught(outputs: readonly number[], ttft: 'seen' | 'unseen' = 'seen'): P
       outputTokens,
       ttftMs: ttft === 'seen' ? 100 : null,
       totalMs: 100 + outputTokens * 10,
+      endedBy: 'itself',
     });
   }
   return predictor;
@@ -36,13 +39,19 @@ describe('durations', () => {
 
   test('one that was not streamed, after one that was, has its prefill taken off', () => {
     const predictor = taught([10]);
-    predictor.settled('a', { promptTokens: 100, outputTokens: 10, ttftMs: null, totalMs: 200 });
+    predictor.settled('a', {
+      promptTokens: 100,
+      outputTokens: 10,
+      ttftMs: null,
+      totalMs: 200,
+      ...WHOLE,
+    });
     expect(predictor.durationMs('a', 0, 10)).toBeCloseTo(100, 6);
   });
 
   test('a change of speed is followed by and by', () => {
     const predictor = taught([10]);
-    const slow = { promptTokens: 100, outputTokens: 10, ttftMs: 100, totalMs: 1_100 };
+    const slow = { promptTokens: 100, outputTokens: 10, ttftMs: 100, totalMs: 1_100, ...WHOLE };
     predictor.settled('a', slow);
     // 10 ms, then a fifth of the way to 100 ms.
     expect(predictor.durationMs('a', 0, 1)).toBeCloseTo(28, 6);
@@ -52,15 +61,33 @@ describe('durations', () => {
 
   test('an answer without output teaches prefill alone', () => {
     const predictor = new Predictor();
-    predictor.settled('a', { promptTokens: 100, outputTokens: 0, ttftMs: 100, totalMs: 100 });
+    predictor.settled('a', {
+      promptTokens: 100,
+      outputTokens: 0,
+      ttftMs: 100,
+      totalMs: 100,
+      ...WHOLE,
+    });
     expect(predictor.durationMs('a', 1, 1)).toBeNull();
-    predictor.settled('a', { promptTokens: 0, outputTokens: 10, ttftMs: 0, totalMs: 100 });
+    predictor.settled('a', {
+      promptTokens: 0,
+      outputTokens: 10,
+      ttftMs: 0,
+      totalMs: 100,
+      ...WHOLE,
+    });
     expect(predictor.durationMs('a', 100, 10)).toBeCloseTo(100 + 100, 6);
   });
 
   test('a first token later than the whole answer is no negative speed', () => {
     const predictor = new Predictor();
-    predictor.settled('a', { promptTokens: 1, outputTokens: 10, ttftMs: 500, totalMs: 400 });
+    predictor.settled('a', {
+      promptTokens: 1,
+      outputTokens: 10,
+      ttftMs: 500,
+      totalMs: 400,
+      ...WHOLE,
+    });
     expect(predictor.durationMs('a', 0, 10)).toBe(0);
   });
 });
@@ -84,7 +111,7 @@ describe('lengths', () => {
   test('a new answer counts at once', () => {
     const predictor = taught(counts(20));
     predictor.outputTokensQ99('a');
-    predictor.settled('a', { promptTokens: 1, outputTokens: 700, ttftMs: 1, totalMs: 2 });
+    predictor.settled('a', { promptTokens: 1, outputTokens: 700, ttftMs: 1, totalMs: 2, ...WHOLE });
     expect(predictor.outputTokensQ99('a')).toBe(700);
   });
 });
@@ -104,5 +131,22 @@ describe('likelyDurationMs', () => {
   test('a short request is not drawn out', () => {
     const short = { promptTokens: 0, outputTokens: 10 };
     expect(taught(counts(100)).likelyDurationMs('a', short)).toBeCloseTo(100, 6);
+  });
+});
+
+describe('answers that a limit cut', () => {
+  function cut(endedBy: 'asked_limit' | 'set_limit'): number | null {
+    const predictor = taught(counts(20));
+    const sample = { promptTokens: 100, outputTokens: 20, ttftMs: 100, totalMs: 300, endedBy };
+    for (let count = 0; count < 20; count += 1) predictor.settled('a', sample);
+    return predictor.outputTokensQ99('a');
+  }
+
+  test('at the limit they were asked with tell nothing of how long answers are', () => {
+    expect(cut('asked_limit')).toBe(20);
+  });
+
+  test('at a limit that kvgate had learned let it grow again', () => {
+    expect(cut('set_limit')).toBe(40);
   });
 });

@@ -101,7 +101,13 @@ describe('others', () => {
 });
 
 describe('ends of leases', () => {
-  const tenMsAToken = { promptTokens: 100, outputTokens: 100, ttftMs: 0, totalMs: 1_000 };
+  const tenMsAToken = {
+    promptTokens: 100,
+    outputTokens: 100,
+    ttftMs: 0,
+    totalMs: 1_000,
+    endedBy: 'itself',
+  } as const;
 
   test('unknown until something was learned', () => {
     const world = stateWorld();
