@@ -36,9 +36,7 @@ export function banner(facts: BannerFacts): string {
     'Backends',
     ...facts.instances.map(instanceLine),
     'Session limit',
-    ...facts.specs.flatMap(({ spec, kvBytesPerElement }) =>
-      sessionLines(spec, kvBytesPerElement, config.policy.sessionKvLimitBytes),
-    ),
+    ...sessionLimits(facts),
     ...describeConfig(config),
     '',
     'Try',
@@ -66,6 +64,15 @@ function instanceLine(instance: InstanceOverview): string {
         ? `${mib(capacityUnits)} MiB for requests`
         : `${capacityUnits} ${unit}`;
   return `  ${name}  ${url}  ${adapter ?? '?'}  ${modelId}  ${memoryModel ?? '?'}  ${room}`;
+}
+
+function sessionLimits({ specs, config }: BannerFacts): string[] {
+  if (specs.length === 0) {
+    return ["  none: it needs the model's geometry; pass --model-config with its config.json"];
+  }
+  return specs.flatMap(({ spec, kvBytesPerElement }) =>
+    sessionLines(spec, kvBytesPerElement, config.policy.sessionKvLimitBytes),
+  );
 }
 
 function sessionLines(spec: ModelSpec, kvBytesPerElement: number, limitBytes: number): string[] {

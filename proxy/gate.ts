@@ -6,7 +6,7 @@ import type { Server } from 'node:http';
 import { composeHttp } from './compose-http.ts';
 import { composeState, StartError, type StateRooms } from './compose-state.ts';
 import type { BackendConfig, Config } from './config/config.ts';
-import { listen } from './http/server.ts';
+import { listen } from './http/guarded-server.ts';
 import { Upstream } from './http/upstream.ts';
 import type { ModelSpec } from './memory/model-spec.ts';
 import { unusableReason } from './start-checks.ts';

@@ -1,36 +1,23 @@
 /** The operator's plane: health, metrics, memory and sessions, cancel and explain. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Admission } from '../state/admission.ts';
-import type { Clock } from '../state/clock.ts';
-import type { GpuMonitor } from '../state/gpu-monitor.ts';
-import type { GpuReading } from '../state/gpu-source.ts';
 import { tagsOf } from '../state/instance-tags.ts';
-import type { Overview } from '../state/overview.ts';
 import type { Pools } from '../state/pools.ts';
-import type { Sessions } from '../state/sessions.ts';
-import type { Tally } from '../state/tally.ts';
 import { PROMPT_VERSION } from './disclose.ts';
 import type { Exchanges } from './exchanges.ts';
+import { type MemoryParts, memoryStats } from './memory-stats.ts';
 import { mayOperate } from './operator-access.ts';
 import { refusal } from './problem.ts';
 import { respondJson, respondProblem, respondText } from './respond.ts';
 import type { Tenants } from './tenants.ts';
 
-const GIB = 1024 ** 3;
-const MIB = 1024 ** 2;
-const MAX_SESSIONS_SHOWN = 1_000;
 const MAX_REQUESTS_SHOWN = 1_000;
 
-export interface OperatorParts {
+export interface OperatorParts extends MemoryParts {
   readonly pools: Pools;
-  readonly gpu: GpuMonitor;
-  readonly sessions: Sessions;
   readonly admission: Admission;
-  readonly overview: Overview;
   readonly exchanges: Exchanges;
   readonly tenants: Tenants;
-  readonly tally: Tally;
-  readonly clock: Clock;
   readonly metricsPage: { text(): Promise<string>; readonly contentType: string };
   readonly adminToken: string | null;
   readonly version: string;
@@ -51,7 +38,7 @@ const OPEN: ReadonlyMap<string, Handler> = new Map([
 
 const GUARDED: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ['GET /metrics', metrics],
-  ['GET /memory_stats', memoryStats],
+  ['GET /memory_stats', (parts, _, response) => respondJson(response, 200, memoryStats(parts))],
   ['GET /stats', stats],
   ['POST /explain', (parts, message, response) => parts.explain(message, response)],
 ]);
@@ -136,64 +123,6 @@ async function metrics(
   respondText(response, 200, page, parts.metricsPage.contentType);
 }
 
-function memoryStats(
-  parts: OperatorParts,
-  _message: IncomingMessage,
-  response: ServerResponse,
-): void {
-  const { sessions, gpu, tally, clock, overview } = parts;
-  const gpus = gpu.snapshot?.gpus ?? [];
-  const use = gpuUse(gpus);
-  respondJson(response, 200, {
-    active_sessions: sessions.active,
-    total_kv_mb: rounded(sessions.totalBytes / MIB),
-    gpu_usage: use === null ? null : `${(use.share * 100).toFixed(1)}%`,
-    gpu_free_mb: use === null ? null : rounded(use.freeBytes / MIB),
-    session_details: sessions.details(MAX_SESSIONS_SHOWN, clock.nowMs()).map((session) => ({
-      id: session.id,
-      kv_mb: rounded(session.kvBytes / MIB),
-      requests: session.requests,
-      idle_seconds: rounded(session.idleMs / 1000),
-      age_seconds: rounded(session.ageMs / 1000),
-      live_kv_mb: rounded(session.liveBytes / MIB),
-      resident_kv_mb: rounded(session.residentBytes / MIB),
-    })),
-    gpu_memory: gpus.map(gpuMemory),
-    rejected_count: tally.rejected,
-    routed_4gpu_count: tally.routedLarge,
-    degraded_count: tally.degraded,
-    gpu_source: gpu.sourceName,
-    gpu_age_seconds: gpu.ageMs === null ? null : rounded(gpu.ageMs / 1000),
-    instances: overview.instances(),
-  });
-}
-
-/** The use of all GPUs together; null when one of them can't be read. */
-function gpuUse(gpus: readonly GpuReading[]): { share: number; freeBytes: number } | null {
-  let used = 0;
-  let total = 0;
-  for (const { usedBytes, totalBytes } of gpus) {
-    if (usedBytes === null || totalBytes === null) return null;
-    used += usedBytes;
-    total += totalBytes;
-  }
-  return total === 0 ? null : { share: used / total, freeBytes: total - used };
-}
-
-function gpuMemory({ index, uuid, name, totalBytes, usedBytes, unknownWhy }: GpuReading) {
-  const known = totalBytes !== null && usedBytes !== null;
-  return {
-    gpu_id: index,
-    uuid,
-    name,
-    free_gb: known ? rounded((totalBytes - usedBytes) / GIB) : null,
-    total_gb: totalBytes === null ? null : rounded(totalBytes / GIB),
-    used_gb: usedBytes === null ? null : rounded(usedBytes / GIB),
-    usage_percent: known ? rounded((usedBytes / totalBytes) * 100) : null,
-    unknown_why: unknownWhy,
-  };
-}
-
 function stats(parts: OperatorParts, _message: IncomingMessage, response: ServerResponse): void {
   const { tally, admission, exchanges, overview, sessions } = parts;
   respondJson(response, 200, {
@@ -229,8 +158,4 @@ function cancel(
   }
   exchange.cancel('operator');
   respondJson(response, 200, { cancelled: id });
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 100) / 100;
 }

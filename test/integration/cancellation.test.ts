@@ -1,4 +1,5 @@
 /** Whoever leaves, or is made to leave, frees what it held on both sides, at once. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../support/eventually.ts';
 import { CHAT, chat, type GuardedStub, startGuardedStub } from '../support/guarded-stub.ts';
@@ -154,6 +155,35 @@ describe('a client that never reads', () => {
     await eventually(async () => expect((await stats()).request_ids).toEqual([]));
     raw.destroy();
   });
+
+  test('does not hold up a shutdown when only the end of its answer is left', async () => {
+    stub = await startGuardedStub({ 'drain-timeout': 0.1, 'response-metadata': true });
+    stub.backend.answerWith(answerJson(200, JSON.stringify({ text: 'x'.repeat(8_000_000) })));
+    const raw = await connectRaw(stub.url);
+    raw.pause();
+    await raw.send(rawPost(CHAT, chat()));
+    await eventually(() =>
+      expect(stub.test.logged.map(({ msg }) => msg)).toContain('Admission check'),
+    );
+    await eventually(() => expect(stub.test.leases()).toBe(0));
+    const beganAtMs = performance.now();
+    await stub.test.stop();
+    expect(performance.now() - beganAtMs).toBeLessThan(5_000);
+    raw.destroy();
+  });
+});
+
+test('a client that is only slow gets everything: its own time is not held against the backend', async () => {
+  stub = await startGuardedStub({ 'stream-idle-timeout': 0.1, 'write-stall-timeout': 10 });
+  const long = `data: ${'x'.repeat(30_000_000)}\n\ndata: [DONE]\n\n`;
+  stub.backend.answerWith(answerStream(long));
+  const raw = await connectRaw(stub.url);
+  raw.pause();
+  await raw.send(rawPost(CHAT, streaming, ['Connection: close']));
+  // Time itself is the subject: several times the silence that a backend may keep.
+  await delay(500);
+  raw.resume();
+  expect(await raw.rest).toMatch(/data: \[DONE\]\n\n\r\n0\r\n\r\n$/);
 });
 
 describe('POST /cancel', () => {

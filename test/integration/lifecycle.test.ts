@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../support/eventually.ts';
 import { CHAT, chat } from '../support/guarded-stub.ts';
 import { type KvgateProcess, startKvgate } from '../support/kvgate-process.ts';
+import { connectRaw, rawPost } from '../support/raw-connection.ts';
 import {
   beginStream,
   EVENTS,
@@ -87,8 +88,13 @@ describe('told to stop', () => {
   });
 
   test('what still runs at the deadline is cut with an error event', async () => {
-    const { running, text } = await withOpenStream('--drain-timeout', '0.2');
+    const { running, url, text } = await withOpenStream('--drain-timeout', '0.3');
+    const raw = await connectRaw(url);
+    raw.send(rawPost(CHAT, chat({ stream: true })));
+    await raw.until('content');
     running.signal('SIGTERM');
+    expect(await raw.rest).toMatch(/data: \{"error":\{"message":"This server is shutting down\."/);
+    expect(raw.text()).not.toContain('[DONE]');
     await expect(text).rejects.toThrow();
     expect(await running.exited).toBe(0);
     await eventually(() => expect(backend.open()).toBe(0));

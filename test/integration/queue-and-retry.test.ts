@@ -21,7 +21,7 @@ function statusesOf(answers: readonly Answer[]): number[] {
 
 describe('three requests for one slot', () => {
   test('are all served, one after the other', async () => {
-    const { url, server, gate } = await servers.start(ONE_SLOT);
+    const { url, server, gate } = await servers.start({ ...ONE_SLOT, speed: 4 });
     const answers = await ask(url, 3, 100);
     expect(statusesOf(answers)).toEqual([200, 200, 200]);
     expect(server.state()).toMatchObject({ completed: 3, maxRunning: 1 });
@@ -54,7 +54,7 @@ describe('three requests for one slot', () => {
     [1, [200, 200, 429]],
   ])('a queue of %d turns the rest away at once', async (queueMax, statuses) => {
     const { url, server } = await servers.start(
-      { ...ONE_SLOT, speed: 10 },
+      { ...ONE_SLOT, speed: 4 },
       { 'queue-max': queueMax },
     );
     const answers = await ask(url, 3, 200);

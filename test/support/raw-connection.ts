@@ -5,7 +5,8 @@ import { expect } from '@jest/globals';
 import { eventually } from './eventually.ts';
 
 export interface RawConnection {
-  send(bytes: string | Buffer): void;
+  /** Resolves when all of it has left, or can no longer. */
+  send(bytes: string | Buffer): Promise<void>;
   /** What came back so far. */
   text(): string;
   /** Waits until `part` has come back; what came until then. */
@@ -14,6 +15,7 @@ export interface RawConnection {
   readonly rest: Promise<string>;
   /** Stops reading: what comes stays in the buffers of the system. */
   pause(): void;
+  resume(): void;
   /** Says that nothing more will be sent. */
   end(): void;
   destroy(): void;
@@ -29,7 +31,7 @@ export async function connectRaw(url: string): Promise<RawConnection> {
   const rest = new Promise<string>((resolve) => socket.once('close', () => resolve(text())));
   await once(socket, 'connect');
   return {
-    send: (bytes) => void socket.write(bytes),
+    send: (bytes) => new Promise((resolve) => void socket.write(bytes, () => resolve())),
     text,
     until: async (part) => {
       await eventually(() => expect(text()).toContain(part));
@@ -37,6 +39,7 @@ export async function connectRaw(url: string): Promise<RawConnection> {
     },
     rest,
     pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
     end: () => void socket.end(),
     destroy: () => void socket.destroy(),
   };
