@@ -14,11 +14,20 @@ const codeUnit = fc.oneof(
   fc.constantFrom(0x22, 0x5c, 0x2f, 0x0a, 0xd83d, 0xde00, 0xfeff, 0xffff),
 );
 const text = fc.array(codeUnit, { maxLength: 12 }).map((units) => String.fromCharCode(...units));
-/** Any text, and keys that a careless program would stumble over. */
-export const key = fc.oneof(
-  { weight: 4, arbitrary: text },
-  fc.constantFrom('__proto__', 'max_tokens'),
-);
+/**
+ * Any text, and keys that a careless program would stumble over; but for a key
+ * that is one backslash. Once V8 13.6 (Node.js 24) has parsed an object with
+ * such a key, its JSON.parse reads every key written as one escape, `"\u0061"`
+ * say, as a backslash where that key stood: no reference to compare with.
+ */
+export const key = fc
+  .oneof({ weight: 4, arbitrary: text }, fc.constantFrom('__proto__', 'max_tokens'))
+  .filter((name) => name !== '\\');
+
+/** Whether a body has, however it is written, the key that `key` leaves out. */
+export function hasBackslashKey(body: Uint8Array): boolean {
+  return /"(\\\\|\\u005c)"\s*:/i.test(new TextDecoder().decode(body));
+}
 const number = fc.oneof(
   fc.integer(),
   fc.double({ noNaN: true, noDefaultInfinity: true }),
