@@ -6,7 +6,7 @@ import { JsonScanner } from '../json/scanner.ts';
 import { smallValue, splice } from '../json/splice.ts';
 import type { ScannedObject } from '../json/types.ts';
 import type { Decision, RequestShape } from '../policy/types.ts';
-import type { Admitted } from '../state/admission.ts';
+import type { Admitted } from '../state/admission-result.ts';
 import { tagsOf } from '../state/instance-tags.ts';
 import type { Headers } from './respond.ts';
 

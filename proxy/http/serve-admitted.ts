@@ -6,7 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Rewrite } from '../../backend-adapters/adapter.ts';
 import { splice } from '../json/splice.ts';
-import type { Admitted } from '../state/admission.ts';
+import type { Admitted } from '../state/admission-result.ts';
 import { cacheKeyOf, type Disclosure, disclosureHeaders, withMetadata } from './disclose.ts';
 import { forwardGeneration } from './forward-generation.ts';
 import type { Forwarding } from './forwarding.ts';

@@ -5,7 +5,7 @@
 import type { Usage } from '../../backend-adapters/adapter.ts';
 import { heldUnits } from '../memory/charge.ts';
 import type { RequestShape } from '../policy/types.ts';
-import type { Admitted } from '../state/admission.ts';
+import type { Admitted } from '../state/admission-result.ts';
 import type { Clock } from '../state/clock.ts';
 import { tagsOf } from '../state/instance-tags.ts';
 import type { Metrics } from '../state/metrics.ts';

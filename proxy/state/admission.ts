@@ -3,41 +3,17 @@
  * refused. The lease is taken in the same synchronous step as the decision:
  * nobody can take in between what was found free.
  */
-import { chargeOf, contextTokensOf } from '../memory/charge.ts';
 import { refusalOf } from '../policy/outcomes.ts';
-import { residentKvBytes } from '../policy/session-rules.ts';
-import type {
-  AdmitDecision,
-  Charge,
-  Decision,
-  QueueDecision,
-  RejectDecision,
-} from '../policy/types.ts';
-import { assertNever } from '../policy/types.ts';
+import type { AdmitDecision, Decision, QueueDecision, RejectDecision } from '../policy/types.ts';
+import { type AdmissionResult, waitOutcome } from './admission-result.ts';
 import type { AdmissionRequest, Judge, JudgeParts, Line } from './judge.ts';
-import type { Lease, Ledger } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
 import type { Metrics } from './metrics.ts';
-import { isServing, type ServingInstance } from './pools.ts';
+import { untouched } from './observe.ts';
+import { isServing, type Pools } from './pools.ts';
 import type { Predictor } from './predictor.ts';
-import { Queue, type QueueEntry, type QueueExit } from './queue.ts';
-
-export interface Admitted {
-  /** What is done. */
-  readonly decision: AdmitDecision;
-  /** What is reported: the same, but in `--mode observe` what would have been done. */
-  readonly reported: Decision;
-  readonly instance: ServingInstance;
-  readonly lease: Lease;
-  readonly queuedMs: number;
-  /** `--mode observe`: nothing about the request may be changed. */
-  readonly observed: boolean;
-}
-
-export type AdmissionResult =
-  | { readonly outcome: 'admitted'; readonly admitted: Admitted }
-  | { readonly outcome: 'rejected'; readonly decision: RejectDecision; readonly queuedMs: number }
-  /** The client left while it waited; nobody is there to be answered. */
-  | { readonly outcome: 'abandoned' };
+import { Queue, type QueueEntry } from './queue.ts';
+import { endInSession, takeLease } from './take-lease.ts';
 
 interface WaitingRequest {
   readonly request: AdmissionRequest;
@@ -76,7 +52,7 @@ export class Admission {
       waitingFor: (pool) => queue.waitingFor(pool),
     };
     parts.ledger.onFreed(() => this.pump());
-    parts.ledger.onEnded((lease) => this.#endInSession(lease));
+    parts.ledger.onEnded((lease) => endInSession(parts, lease));
   }
 
   get queueLength(): number {
@@ -85,13 +61,17 @@ export class Admission {
 
   /** Decides, waits if it must, and returns with a lease or a rejection. */
   async admit(request: AdmissionRequest, signal: AbortSignal): Promise<AdmissionResult> {
-    const { judge, mode } = this.#parts;
+    const { judge, mode, pools } = this.#parts;
     const promptTokens = await judge.tokens(request, this.#line, signal);
     if (signal.aborted) return { outcome: 'abandoned' };
 
     const decision = judge.decide(request, promptTokens, this.#line);
     if (this.#closed) return this.#reject(draining(decision), 0);
-    if (mode === 'observe') return this.#observe(request, decision);
+    if (mode === 'observe') {
+      const plain = untouched(pools, request.shape, decision);
+      if (plain === null) return this.#reject(refusalOf(decision, 'no_healthy_instance'), 0);
+      return this.#admit(request, plain, decision, 0);
+    }
     switch (decision.action) {
       case 'accept':
       case 'shrink':
@@ -133,13 +113,13 @@ export class Admission {
     decision: QueueDecision,
     signal: AbortSignal,
   ): Promise<AdmissionResult> {
-    const { clock, metrics, judge } = this.#parts;
+    const { clock, metrics, judge, predictor, pools } = this.#parts;
     const { charge, pool } = decision;
     metrics.decided(decision);
     const waiting = {
       units: charge.peakUnits,
       sequences: charge.sequences,
-      durationMs: this.#durationIn(pool, charge),
+      durationMs: predictor.quickestDurationMs(namesIn(pools, pool), charge),
     };
     const sinceMs = clock.nowMs();
     const exit = await this.#queue.wait({ request, promptTokens }, pool, waiting, signal);
@@ -162,14 +142,6 @@ export class Admission {
     }
   }
 
-  #endInSession({ terms, generatedTokens }: Lease): void {
-    const { layout, charge, sessionKey } = terms;
-    if (sessionKey === null) return;
-    const residentBytes = residentKvBytes(layout, charge, generatedTokens);
-    const { sessions, clock } = this.#parts;
-    sessions.end(sessionKey, charge.kvBytes ?? 0, residentBytes, clock.nowMs());
-  }
-
   /** @returns null when the entry has to wait on */
   #retry({ item, pool: own, enqueuedAtMs }: QueueEntry<WaitingRequest>): AdmissionResult | null {
     const { judge, clock } = this.#parts;
@@ -187,58 +159,17 @@ export class Admission {
     return isFinal ? this.#reject(decision, queuedMs) : null;
   }
 
-  /** `--mode observe`: the decision is reported, and the request goes as it came. */
-  #observe(request: AdmissionRequest, decision: Decision): AdmissionResult {
-    const healthy = this.#parts.pools.instances
-      .filter(isServing)
-      .filter((instance) => instance.health.state === 'healthy');
-    const chosen = 'instance' in decision ? decision.instance : null;
-    const target =
-      healthy.find(({ name }) => name === chosen) ??
-      healthy.find(({ large }) => !large) ??
-      healthy[0];
-    if (target === undefined) return this.#reject(refusalOf(decision, 'no_healthy_instance'), 0);
-    const { layout } = target.facts;
-    const { requestedOutputTokens, prompts, samplesPerPrompt } = request.shape;
-    const { promptTokens } = decision;
-    const outputTokens = requestedOutputTokens ?? contextTokensOf(layout);
-    const untouched: AdmitDecision = {
-      action: 'accept',
-      reason: 'fits',
-      pool: target.pool,
-      instance: target.name,
-      grant: { outputTokens: null, sampling: {} },
-      charge: chargeOf(layout, promptTokens, outputTokens, prompts, samplesPerPrompt),
-      level: decision.level,
-      promptTokens,
-    };
-    return this.#admit(request, untouched, decision, 0);
-  }
-
   #admit(
     request: AdmissionRequest,
     decision: AdmitDecision,
     reported: Decision,
     queuedMs: number,
   ): AdmissionResult {
-    const { pools, ledger, sessions, clock } = this.#parts;
-    const instance = pools.get(decision.instance);
+    const instance = this.#parts.pools.get(decision.instance);
     if (instance === undefined || !isServing(instance)) {
       return this.#reject(refusalOf(decision, 'no_healthy_instance'), queuedMs);
     }
-    const lease = ledger.take({
-      requestId: request.id,
-      instance: instance.name,
-      layout: instance.facts.layout,
-      charge: decision.charge,
-      sessionKey: request.session?.key ?? null,
-      streams: request.shape.stream,
-      takenAtMs: clock.nowMs(),
-    });
-    if (request.session !== null) {
-      const { key, id } = request.session;
-      sessions.begin(key, id, decision.charge.kvBytes ?? 0, clock.nowMs());
-    }
+    const lease = takeLease(this.#parts, request, decision, instance);
     this.#parts.metrics.decided(reported);
     const observed = reported !== decision;
     const admitted = { decision, reported, instance, lease, queuedMs, observed };
@@ -249,29 +180,10 @@ export class Admission {
     this.#parts.metrics.decided(decision);
     return { outcome: 'rejected', decision, queuedMs };
   }
-
-  /** The shortest that the pool's instances are predicted to take; null when none has learned yet. */
-  #durationIn(pool: string, charge: Charge): number | null {
-    const { pools, predictor } = this.#parts;
-    const durations = pools.instances
-      .filter((instance) => instance.pool === pool)
-      .flatMap(({ name }) => predictor.likelyDurationMs(name, charge) ?? []);
-    return durations.length === 0 ? null : Math.min(...durations);
-  }
 }
 
-function waitOutcome(exit: QueueExit<AdmissionResult>): 'admitted' | 'rejected' | 'left' {
-  switch (exit.how) {
-    case 'served':
-      return exit.result.outcome === 'admitted' ? 'admitted' : 'rejected';
-    case 'abandoned':
-      return 'left';
-    case 'deadline':
-    case 'closed':
-      return 'rejected';
-    default:
-      return assertNever(exit);
-  }
+function namesIn(pools: Pools, pool: string): readonly string[] {
+  return pools.instances.filter((instance) => instance.pool === pool).map(({ name }) => name);
 }
 
 function draining(decision: Decision): RejectDecision {

@@ -4,7 +4,8 @@
  * tells one, else at the predicted completion of the request.
  */
 import type { Clock } from './clock.ts';
-import type { Lease, Ledger } from './ledger.ts';
+import type { Lease } from './lease.ts';
+import type { Ledger } from './ledger.ts';
 import type { Instance, StampedReading } from './pools.ts';
 import type { Predictor } from './predictor.ts';
 

@@ -75,6 +75,15 @@ export class Predictor {
     return this.durationMs(instance, promptTokens, Math.min(outputTokens, likelyTokens));
   }
 
+  /** The least of `likelyDurationMs` over several instances; null when none has learned yet. */
+  quickestDurationMs(
+    instances: readonly string[],
+    charge: { readonly promptTokens: number; readonly outputTokens: number },
+  ): number | null {
+    const durations = instances.flatMap((name) => this.likelyDurationMs(name, charge) ?? []);
+    return durations.length === 0 ? null : Math.min(...durations);
+  }
+
   /** Predicted time from forwarding to the last token; null before anything was learned. */
   durationMs(instance: string, promptTokens: number, outputTokens: number): number | null {
     const { prefillMsPerToken, decodeMsPerToken } = this.#of(instance);

@@ -2,7 +2,8 @@
 import type { Freeing, InstanceView, PoolView, Waiting } from '../policy/types.ts';
 import type { Capacities } from './capacities.ts';
 import type { Clock } from './clock.ts';
-import type { Lease, Ledger } from './ledger.ts';
+import type { Lease } from './lease.ts';
+import type { Ledger } from './ledger.ts';
 import type { Levels } from './levels.ts';
 import { isServing, type Pools, type ServingInstance } from './pools.ts';
 import type { Predictor } from './predictor.ts';

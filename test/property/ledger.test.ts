@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { type Charge, chargeOf, heldUnits } from '../../proxy/memory/charge.ts';
 import type { KvLayout } from '../../proxy/memory/kv-layout.ts';
 import { fitsNow } from '../../proxy/policy/reserve.ts';
-import { type Lease, Ledger } from '../../proxy/state/ledger.ts';
+import type { Lease } from '../../proxy/state/lease.ts';
+import { Ledger } from '../../proxy/state/ledger.ts';
 import { FOUR_BYTE_MODEL, instanceView, known, PAGED, UNIFIED } from '../support/decision.ts';
 
 const LAYOUTS: Readonly<Record<string, KvLayout>> = {

@@ -1,8 +1,8 @@
 /** A request comes in and goes on with a lease, waits, or is refused; time stands still. */
 import { describe, expect, test } from '@jest/globals';
-import type { AdmissionResult } from '../../proxy/state/admission.ts';
+import type { AdmissionResult } from '../../proxy/state/admission-result.ts';
 import type { AdmissionRequest } from '../../proxy/state/judge.ts';
-import type { Lease } from '../../proxy/state/ledger.ts';
+import type { Lease } from '../../proxy/state/lease.ts';
 import { PAGED, SPLIT } from '../support/decision.ts';
 import { admissionRequest, facts, stateWorld } from '../support/state-world.ts';
 import { settle } from '../support/virtual-clock.ts';
