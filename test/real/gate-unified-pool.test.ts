@@ -11,10 +11,10 @@ import { startLlamaServer } from '../support/llama-server.ts';
 
 const POOL_CELLS = 4_096;
 
-/** 40 requests, prompt and max tokens 8 times the pool together; any four of the large ones overflow it. */
+/** 40 requests, prompt and max tokens 8 times the pool together; any three of the large ones overflow it. */
 const LOAD: readonly ChatRequest[] = [
-  ...Array.from({ length: 26 }, () => ({ promptTokens: 600, maxTokens: 500, stream: false })),
-  ...Array.from({ length: 14 }, () => ({ promptTokens: 178, maxTokens: 120, stream: true })),
+  ...Array.from({ length: 16 }, () => ({ promptTokens: 1_000, maxTokens: 900, stream: false })),
+  ...Array.from({ length: 24 }, () => ({ promptTokens: 78, maxTokens: 20, stream: true })),
 ];
 
 const rows: string[] = [];
@@ -62,7 +62,7 @@ describeReal('40 requests, 8 times the unified pool of llama-server -c 4096', ()
     const server = await startLlamaServer(['-c', String(POOL_CELLS)]);
     const outcomes = await all(server.url).finally(() => server.stop());
     report('directly', outcomes);
-    expect(outcomes.filter(({ complete }) => !complete).length).toBeGreaterThanOrEqual(20);
+    expect(outcomes.filter(({ complete }) => !complete).length).toBeGreaterThanOrEqual(12);
   }, 120_000);
 
   test('through kvgate with a queue of 120 s, 40 of 40 are served', async () => {
@@ -79,8 +79,8 @@ describeReal('40 requests, 8 times the unified pool of llama-server -c 4096', ()
       const served = outcomes.filter(({ complete }) => complete);
       const refused = outcomes.filter(({ status }) => status === 429);
       expect(served.length + refused.length).toBe(40);
-      // Three of the large ones fit at once, whatever else is refused.
-      expect(served.length).toBeGreaterThanOrEqual(3);
+      // Two of the large ones fit at once, whatever else is refused.
+      expect(served.length).toBeGreaterThanOrEqual(2);
       for (const { retryAfterMs } of refused) {
         expect(retryAfterMs).toBeGreaterThanOrEqual(1_000);
         expect(retryAfterMs).toBeLessThanOrEqual(30_000);
