@@ -1,7 +1,8 @@
 /**
  * Ends draining leases: a client that left does not free memory, the engine
  * does. Confirmed by the engine's own count of running sequences where it
- * tells one, else at the predicted completion of the request.
+ * tells one, else at the predicted completion of the request, unless the
+ * engine is then still seen to be at work on all that it was sent.
  */
 import type { Clock } from './clock.ts';
 import type { Lease } from './lease.ts';
@@ -11,15 +12,17 @@ import type { Predictor } from './predictor.ts';
 
 /** An open lease older than this is surely running on its engine, not still on its way there. */
 const ON_ITS_WAY_MS = 1_000;
-/** Until something is learned of an engine's speed, a lost request is assumed to run this long. */
-const UNKNOWN_DURATION_MS = 600_000;
+/** How long a lost request may run at most, and how long while nothing is learned of the engine's speed. */
+const LONGEST_DRAIN_MS = 600_000;
 /** One reading may fall between the end of one step of the engine and the start of the next. */
 const CONFIRMATIONS_NEEDED = 2;
 /** Predictions are means; a request may be slower than the mean. */
 const DURATION_MARGIN = 2;
 
 interface Draining {
-  readonly cancelDeadline: () => void;
+  cancelDeadline: () => void;
+  /** By the latest reading: as many sequences as all live leases have, this one included. */
+  isSeen: boolean;
   /** Readings in a row that showed no more than the open leases' sequences. */
   confirmations: number;
 }
@@ -51,10 +54,19 @@ export class Drains {
       charge.promptTokens,
       charge.outputTokens,
     );
-    const wholeMs = predictedMs === null ? UNKNOWN_DURATION_MS : predictedMs * DURATION_MARGIN;
-    const leftMs = Math.max(ON_ITS_WAY_MS, takenAtMs + wholeMs - nowMs);
-    const cancelDeadline = this.#clock.after(leftMs, () => lease.end());
-    this.#draining.set(lease, { cancelDeadline, confirmations: 0 });
+    const wholeMs = predictedMs === null ? LONGEST_DRAIN_MS : predictedMs * DURATION_MARGIN;
+    const draining = { cancelDeadline: () => {}, isSeen: false, confirmations: 0 };
+    this.#draining.set(lease, draining);
+    this.#endAfter(Math.max(ON_ITS_WAY_MS, takenAtMs + wholeMs - nowMs), lease, draining);
+  }
+
+  #endAfter(delayMs: number, lease: Lease, draining: Draining): void {
+    draining.cancelDeadline = this.#clock.after(delayMs, () => {
+      const sinceMs = lease.drainingSinceMs ?? 0;
+      const mayGoOn = this.#clock.nowMs() - sinceMs < LONGEST_DRAIN_MS;
+      if (draining.isSeen && mayGoOn) this.#endAfter(ON_ITS_WAY_MS, lease, draining);
+      else lease.end();
+    });
   }
 
   /**
@@ -70,10 +82,12 @@ export class Drains {
         ({ state, terms }) => state === 'open' && terms.takenAtMs < startedAtMs - ON_ITS_WAY_MS,
       )
       .reduce((sum, { terms }) => sum + terms.charge.sequences, 0);
+    const { sequences } = this.#ledger.totals(instance.name);
     const seen = reading.runningSequences + (reading.waitingSequences ?? 0);
     for (const lease of leases) {
       const draining = this.#draining.get(lease);
       if (draining === undefined || (lease.drainingSinceMs ?? startedAtMs) >= startedAtMs) continue;
+      draining.isSeen = seen >= sequences;
       draining.confirmations = seen > surelyRunning ? 0 : draining.confirmations + 1;
       if (draining.confirmations >= CONFIRMATIONS_NEEDED) lease.end();
     }

@@ -112,17 +112,18 @@ describe('confirmed by the engine', () => {
   });
 });
 
+const TEN_MS_A_TOKEN = {
+  promptTokens: 1,
+  outputTokens: 100,
+  ttftMs: 0,
+  totalMs: 1_000,
+  endedBy: 'itself',
+} as const;
+
 describe('by the time it takes', () => {
   test('twice the predicted duration, from the beginning', () => {
     const { take, drains, clock, predictor } = world();
-    // 10 ms a token.
-    predictor.settled('a', {
-      promptTokens: 1,
-      outputTokens: 100,
-      ttftMs: 0,
-      totalMs: 1_000,
-      endedBy: 'itself',
-    });
+    predictor.settled('a', TEN_MS_A_TOKEN);
     const lease = take('a', 100, 400);
     clock.advance(3_000);
     drains.drain(lease);
@@ -134,19 +135,42 @@ describe('by the time it takes', () => {
 
   test('at least a second, for a request that should be over', () => {
     const { take, drains, clock, predictor } = world();
-    predictor.settled('a', {
-      promptTokens: 1,
-      outputTokens: 100,
-      ttftMs: 0,
-      totalMs: 1_000,
-      endedBy: 'itself',
-    });
+    predictor.settled('a', TEN_MS_A_TOKEN);
     const lease = take('a', 100, 10);
     clock.advance(60_000);
     drains.drain(lease);
     clock.advance(999);
     expect(lease.state).toBe('draining');
     clock.advance(1);
+    expect(lease.state).toBe('ended');
+  });
+
+  test('not while the engine is seen to be at work on it', () => {
+    const { take, drains, clock, predictor, confirm } = world();
+    predictor.settled('a', TEN_MS_A_TOKEN);
+    take('a', 100, 100);
+    const lease = take('a', 100, 100);
+    drains.drain(lease);
+    clock.advance(1_500);
+    confirm({ runningSequences: 2 });
+    clock.advance(60_000);
+    expect(lease.state).toBe('draining');
+    // One of the two is gone: it may be this one, and its time was up long ago.
+    confirm({ runningSequences: 1 });
+    clock.advance(1_000);
+    expect(lease.state).toBe('ended');
+  });
+
+  test('ten minutes at most, whatever is seen', () => {
+    const { take, drains, clock, predictor, confirm } = world();
+    predictor.settled('a', TEN_MS_A_TOKEN);
+    const lease = take('a', 100, 100);
+    drains.drain(lease);
+    clock.advance(1);
+    confirm({ runningSequences: 5 });
+    clock.advance(599_998);
+    expect(lease.state).toBe('draining');
+    clock.advance(1_000);
     expect(lease.state).toBe('ended');
   });
 
