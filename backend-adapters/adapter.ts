@@ -5,36 +5,23 @@
  * `EngineIo` they are given.
  */
 import type { Edit, ScannedObject } from '../proxy/json/types.ts';
-import type { KvLayout } from '../proxy/memory/kv-layout.ts';
-import type { ModelSpec } from '../proxy/memory/model-spec.ts';
 import type { RequestShape, Sampling } from '../proxy/policy/types.ts';
+import type { EngineFacts, EngineHints, EngineIo, EngineReading, ProbeResult } from './engine.ts';
 
-export interface EngineReply {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-}
-
-/** I/O lent to an adapter. A refused or timed-out connection rejects with an Error. */
-export interface EngineIo {
-  get(path: string, signal: AbortSignal): Promise<EngineReply>;
-  post(path: string, body: string | Uint8Array, signal: AbortSignal): Promise<EngineReply>;
-  /** The server's own command line, where it runs on this host and can be seen; else null. */
-  commandLine(): Promise<readonly string[] | null>;
-}
-
-/** What the operator told kvgate about an engine, for what no endpoint says. */
-export interface EngineHints {
-  readonly modelSpec: ModelSpec | null;
-  readonly kvBytesPerElement: number | null;
-  readonly kvLayout: 'auto' | 'split' | 'unified';
-  readonly attention: 'eager' | 'flash';
-  readonly tensorParallel: number;
-}
+export type {
+  EngineFacts,
+  EngineHints,
+  EngineIo,
+  EngineReading,
+  EngineReply,
+  Framing,
+  HostTier,
+  ProbeResult,
+} from './engine.ts';
 
 /** Body and route of a generation request, scanned. */
 export interface ScannedRequest {
-  readonly path: string;
+  readonly route: GenerationRoute;
   readonly body: Uint8Array;
   readonly object: ScannedObject;
 }
@@ -46,54 +33,36 @@ export interface InvalidRequest {
   readonly param: string | null;
 }
 
+/**
+ * How bodies are read: OpenAI's chats, completions, responses and embeddings,
+ * Anthropic's messages, pairs to be compared (rerank, score), and what an
+ * engine has of its own: the prompt of a chat or of one text.
+ */
+export type RequestKind =
+  | 'chat'
+  | 'completion'
+  | 'responses'
+  | 'messages'
+  | 'embedding'
+  | 'ranking'
+  | 'native-chat'
+  | 'native-text';
+
+/** How answers, events and errors look on a route. */
+export type Api = 'openai' | 'responses' | 'anthropic' | 'ollama' | 'tgi' | 'gpt-oss-hf';
+
 export interface GenerationRoute {
   readonly path: string;
-  readonly kind: 'chat' | 'completion';
+  readonly kind: RequestKind;
+  readonly api: Api;
 }
 
 export interface PassthroughRoute {
-  readonly method: 'GET' | 'HEAD' | 'POST';
+  /** `WEBSOCKET` is a GET that asks for an upgrade. */
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'WEBSOCKET';
+  /** Compared as a whole; one that ends in `/*` stands for everything below. */
   readonly path: string;
 }
-
-/** The engine's state at one moment, in its own unit. A field it does not tell is null. */
-export interface EngineReading {
-  readonly state: 'ready' | 'loading';
-  /** Units that leases may fill, where the engine tells it (blocks, cells). */
-  readonly capacityUnits: number | null;
-  /** Units in use by running requests of anyone, idle caches excluded. */
-  readonly usedUnits: number | null;
-  /** Sequences being worked on, and waiting inside the engine. */
-  readonly runningSequences: number | null;
-  readonly waitingSequences: number | null;
-  readonly maxSequences: number | null;
-  /** Preemptions or retractions since the engine started. */
-  readonly preemptions: number | null;
-}
-
-/** Facts that hold as long as the engine process lives. */
-export interface EngineFacts {
-  readonly layout: KvLayout;
-  readonly modelId: string;
-  /** Plain sentences an operator should see: what is assumed and how to make it certain. */
-  readonly warnings: readonly string[];
-  /** Tokens a chat template adds at most, where it was measured; else a default is used. */
-  readonly framing: Framing;
-}
-
-export interface Framing {
-  readonly baseTokens: number;
-  readonly perMessageTokens: number;
-}
-
-export type ProbeResult =
-  | { readonly ok: true; readonly facts: EngineFacts; readonly reading: EngineReading }
-  /** Answering, but not serving yet. */
-  | { readonly ok: false; readonly state: 'loading'; readonly why: string }
-  /** Refused, timed out, or not this engine. */
-  | { readonly ok: false; readonly state: 'unreachable'; readonly why: string }
-  /** It can't be guarded as it is configured: the start must be refused with this reason. */
-  | { readonly ok: false; readonly state: 'unusable'; readonly why: string };
 
 export interface Rewrite {
   readonly edits: readonly Edit[];
@@ -101,6 +70,8 @@ export interface Rewrite {
   readonly changed: readonly string[];
   /** Changes that this engine can't express safely, with the field's name. */
   readonly skipped: readonly string[];
+  /** Whether the stream was made to tell its usage: an event that the client did not ask for. */
+  readonly asksForUsage: boolean;
 }
 
 export interface Usage {
@@ -118,11 +89,24 @@ export interface StreamEvent {
   readonly isEnd: boolean;
   /** An error reported inside the stream, in the engine's words. */
   readonly error: string | null;
+  /** Nothing but usage: what is left out where only kvgate asked for it. */
+  readonly isUsageOnly: boolean;
 }
 
 export type ErrorClass =
   /** The caller's own mistake: passed on as it is. */
-  'client' | 'loading' | 'busy' | 'overflow' | 'oom' | 'fault';
+  | 'client'
+  /** The prompt, or prompt and output, are longer than the engine takes. */
+  | 'too-long'
+  | 'loading'
+  | 'busy'
+  /** The KV pool ran over while requests were in flight. */
+  | 'overflow'
+  /** GPU memory ran out: what the engine does next is not known. */
+  | 'oom'
+  /** The engine itself is dying or dead. */
+  | 'dying'
+  | 'fault';
 
 export interface Adapter {
   readonly name: string;
@@ -134,6 +118,8 @@ export interface Adapter {
    * left; 0 where reading its state does not keep it from that.
    */
   readonly cancelQuietMs: number;
+  /** The request header that names the data-parallel rank to use; null where there is none. */
+  readonly rankHeader: string | null;
 
   /** True when the server behind `io` is this engine. Never throws: unreachable is false. */
   detect(io: EngineIo, signal: AbortSignal): Promise<boolean>;
@@ -142,15 +128,27 @@ export interface Adapter {
   read(io: EngineIo, facts: EngineFacts, signal: AbortSignal): Promise<EngineReading>;
   /** Exact prompt tokens by the engine's own counter; null where it has none. */
   countTokens(io: EngineIo, request: ScannedRequest, signal: AbortSignal): Promise<number | null>;
+  /**
+   * Generates one token: the only proof that an engine works again after it ran
+   * out of memory or was gone. Null when it did, else why it did not. Never throws.
+   */
+  tryOneToken(io: EngineIo, facts: EngineFacts, signal: AbortSignal): Promise<string | null>;
 
-  parse(request: ScannedRequest, framing: Framing): RequestShape | InvalidRequest;
+  parse(request: ScannedRequest, facts: EngineFacts): RequestShape | InvalidRequest;
   /** The splices that make the request what was granted, every alias of a field included. */
   rewrite(
     request: ScannedRequest,
     shape: RequestShape,
     grant: { readonly outputTokens: number | null; readonly sampling: Sampling },
   ): Rewrite;
-  usage(answer: unknown): Usage | null;
-  streamEvent(data: string): StreamEvent;
+  /** Of a whole JSON answer. */
+  usage(answer: unknown, route: GenerationRoute): Usage | null;
+  /** @param data the payload of one server-sent event, or one line where streams are lines */
+  streamEvent(data: string, route: GenerationRoute): StreamEvent;
   classifyError(status: number, body: string): ErrorClass;
+  /**
+   * What a 200 really means, where the engine answers so although it failed;
+   * null: a success. An engine without this always means what its status says.
+   */
+  readonly hiddenFailure?: (answer: unknown, route: GenerationRoute) => ErrorClass | null;
 }

@@ -20,8 +20,12 @@ export function errorClass(
   known: ReadonlyArray<readonly [words: RegExp, meaning: ErrorClass]>,
 ): ErrorClass {
   if (status === 429) return 'busy';
-  if ((status >= 400 && status < 500) || status === 501) return 'client';
   const text = body.slice(0, MAX_ERROR_CHARS);
+  const meaning = known.find(([words]) => words.test(text))?.[1] ?? null;
+  // Of the caller's mistakes only one has a name of its own, whatever else a 4xx quotes.
+  if ((status >= 400 && status < 500) || status === 501) {
+    return meaning === 'too-long' ? 'too-long' : 'client';
+  }
   if (OUT_OF_MEMORY.test(text)) return 'oom';
-  return known.find(([words]) => words.test(text))?.[1] ?? 'fault';
+  return meaning ?? 'fault';
 }

@@ -3,9 +3,11 @@
  * a chat with everything else a template may print, or a completion's prompts.
  */
 import type { Member } from '../proxy/json/types.ts';
+import { type MediaBounds, UNKNOWN_MEDIA } from '../proxy/memory/media-bounds.ts';
 import { boundsFromBytes } from '../proxy/memory/token-bounds.ts';
 import type { TokenBounds } from '../proxy/policy/types.ts';
-import type { Framing } from './adapter.ts';
+import type { EngineFacts, Framing } from './adapter.ts';
+import { mediaTokens, textBytesOf, writtenBytesOf } from './media.ts';
 import type { OpenAiDialect } from './openai-dialect.ts';
 import type { RequestFields } from './request-fields.ts';
 
@@ -15,7 +17,7 @@ export interface PromptSize {
 }
 
 /** Members beside the messages that chat templates print into the prompt. */
-const TEMPLATE_FIELDS = [
+export const TEMPLATE_FIELDS: readonly string[] = [
   'tools',
   'tool_choice',
   'functions',
@@ -31,47 +33,93 @@ const TEMPLATE_FIELDS = [
 /** Tokenizers add a first and a last special token at most to a plain text. */
 const PLAIN_TEXT: Framing = { baseTokens: 0, perMessageTokens: 2 };
 
-const NOTHING: PromptSize = {
+/** Of a body that was refused. */
+export const NO_PROMPT: PromptSize = {
   promptTokens: { lo: 0, expected: 0, hi: 0, source: 'bytes' },
   prompts: 1,
 };
 
-export function chatPrompt(fields: RequestFields, framing: Framing): PromptSize {
+export function chatPrompt(fields: RequestFields, facts: EngineFacts): PromptSize {
+  const messages = requiredMessages(fields);
+  if (messages === null) return NO_PROMPT;
+  const parts = { talk: [messages], besides: TEMPLATE_FIELDS, textIsSure: true };
+  return conversationPrompt(fields, parts, facts);
+}
+
+/** `messages`, which must hold some; null where the body was refused. */
+export function requiredMessages(fields: RequestFields): Member | null {
   const messages = fields.member('messages');
   if (messages === null) fields.refuse('messages', 'messages is required');
   else if (messages.kind !== 'array' || messages.childKinds.some((kind) => kind !== 'object')) {
     fields.refuse('messages', 'messages must be an array of objects');
   } else if (messages.children === 0) fields.refuse('messages', 'messages must not be empty');
-  if (messages === null || fields.problem !== null) return NOTHING;
-  // Templates may print structure too (arguments of tool calls, schemas), so
-  // everything around the text counts by its length in the body.
-  const structureBytes = spanBytes(messages) - messages.stringBytes;
-  const templateBytes = TEMPLATE_FIELDS.map((name) => fields.member(name))
-    .filter((member) => member !== null)
-    .reduce((sum, member) => sum + spanBytes(member), 0);
-  const promptTokens = boundsFromBytes({
-    textBytes: messages.stringBytes,
-    otherBytes: structureBytes + templateBytes,
-    messages: messages.children,
+  return fields.problem === null ? messages : null;
+}
+
+/** What a template makes a prompt of. */
+export interface Conversation {
+  /** Each is a text, a message, or a list of messages. */
+  readonly talk: readonly Member[];
+  /** Members that it may print beside them. */
+  readonly besides: readonly string[];
+  /** Whether no text of the messages is ever left out. */
+  readonly textIsSure: boolean;
+}
+
+/**
+ * Templates may print structure too (arguments of tool calls, schemas), so
+ * everything around the text counts by its length in the body.
+ */
+export function conversationPrompt(
+  fields: RequestFields,
+  { talk, besides, textIsSure }: Conversation,
+  { framing, media }: EngineFacts,
+): PromptSize {
+  const textBytes = textIsSure ? sumOf(talk, textBytesOf) : 0;
+  const others = besides.flatMap((name) => fields.member(name) ?? []);
+  const text = boundsFromBytes({
+    textBytes,
+    otherBytes: sumOf(talk, writtenBytesOf) - textBytes + sumOf(others, printedBytes),
+    messages: sumOf(talk, (member) => (member.kind === 'array' ? member.children : 1)),
     framing,
   });
+  const promptTokens = withMedia(text, mediaTokens(fields, [...talk, ...others], media));
   return { promptTokens, prompts: 1 };
 }
 
+/** A template may print whole documents and schemas, but no list of nothing but images. */
+function printedBytes(member: Member): number {
+  return member.key === 'images' ? writtenBytesOf(member) : spanBytes(member);
+}
+
+/** Media take what bounds them as a rule: an image its model's largest size. */
+export function withMedia(text: TokenBounds, tokens: number): TokenBounds {
+  if (tokens === 0) return text;
+  return { ...text, expected: text.expected + tokens, hi: text.hi + tokens, source: 'media' };
+}
+
+/**
+ * @param name the field that holds the texts or token ids
+ * @param media bounds for llama.cpp's prompts with media, which only it takes
+ */
 export function completionPrompt(
   fields: RequestFields,
   accepted: OpenAiDialect['prompts'],
+  name = 'prompt',
+  media = UNKNOWN_MEDIA,
 ): PromptSize {
-  const prompt = fields.member('prompt');
-  if (prompt === null) fields.refuse('prompt', 'prompt is required');
+  const prompt = fields.member(name);
+  if (prompt === null) fields.refuse(name, `${name} is required`);
   else if (prompt.kind === 'array' && accepted !== 'one-string') {
-    return promptList(fields, prompt, accepted);
+    return promptList(fields, prompt, accepted, media);
   } else if (prompt.kind === 'string') return textPrompts(prompt, 1);
-  else {
+  else if (prompt.kind === 'object' && accepted === 'mixed') {
+    return promptsWithMedia(fields, prompt, 1, media);
+  } else {
     const lists = accepted === 'one-string' ? '' : ' or an array of strings or token ids';
-    fields.refuse('prompt', `prompt must be a string${lists}`);
+    fields.refuse(name, `${name} must be a string${lists}`);
   }
-  return NOTHING;
+  return NO_PROMPT;
 }
 
 /**
@@ -82,16 +130,21 @@ function promptList(
   fields: RequestFields,
   prompt: Member,
   accepted: 'lists' | 'mixed',
+  media: MediaBounds,
 ): PromptSize {
   const kinds = new Set(prompt.childKinds);
+  const name = prompt.key;
+  if (accepted === 'mixed' && kinds.has('object') && !kinds.has('number')) {
+    return promptsWithMedia(fields, prompt, prompt.children, media);
+  }
   const known = [...kinds].every((kind) => ['string', 'number', 'array'].includes(kind));
-  if (prompt.children === 0) fields.refuse('prompt', 'prompt must not be empty');
+  if (prompt.children === 0) fields.refuse(name, `${name} must not be empty`);
   else if (!known || (kinds.has('number') && kinds.has('array')) || prompt.keyBytes > 0) {
-    fields.refuse('prompt', 'prompt must be a string or an array of strings or token ids');
+    fields.refuse(name, `${name} must be a string or an array of strings or token ids`);
   } else if (accepted === 'lists' && kinds.size > 1) {
-    fields.refuse('prompt', 'prompt must not mix strings and token ids');
+    fields.refuse(name, `${name} must not mix strings and token ids`);
   } else return textPrompts(prompt, kinds.has('number') ? 1 : prompt.children);
-  return NOTHING;
+  return NO_PROMPT;
 }
 
 /** Token ids count one each; text by its bytes. */
@@ -117,6 +170,30 @@ function textPrompts(prompt: Member, prompts: number): PromptSize {
   };
 }
 
-function spanBytes(member: Member): number {
+/**
+ * llama.cpp's `{ prompt_string, multimodal_data }`, or a list of such, texts and
+ * lists of token ids (server-common.cpp, tokenize_input_subprompt). It does not
+ * read other members, so no text is sure.
+ */
+function promptsWithMedia(
+  fields: RequestFields,
+  prompt: Member,
+  prompts: number,
+  media: MediaBounds,
+): PromptSize {
+  const text = boundsFromBytes({
+    textBytes: 0,
+    otherBytes: textBytesOf(prompt) + prompt.numbers,
+    messages: prompts,
+    framing: PLAIN_TEXT,
+  });
+  return { promptTokens: withMedia(text, mediaTokens(fields, [prompt], media)), prompts };
+}
+
+export function spanBytes(member: Member): number {
   return member.valueEnd - member.valueStart;
+}
+
+export function sumOf<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + value(item), 0);
 }

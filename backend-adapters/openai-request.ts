@@ -3,8 +3,8 @@
  * asks for, or to the first mistake in it.
  */
 import type { RequestShape } from '../proxy/policy/types.ts';
-import type { Framing, InvalidRequest, ScannedRequest } from './adapter.ts';
-import { kindOf, type OpenAiDialect } from './openai-dialect.ts';
+import type { EngineFacts, InvalidRequest, ScannedRequest } from './adapter.ts';
+import type { OpenAiDialect, OpenAiKind } from './openai-dialect.ts';
 import { MAX_INT32, outputLimit } from './openai-limits.ts';
 import { chatPrompt, completionPrompt } from './openai-prompt.ts';
 import { RequestFields } from './request-fields.ts';
@@ -12,18 +12,18 @@ import { RequestFields } from './request-fields.ts';
 /** OpenAI's own bound of `n`. */
 const MAX_SAMPLES = 128;
 
-const TEMPERATURE = {
+export const TEMPERATURE = {
   words: 'from 0 to 2',
   includes: (value: number) => value >= 0 && value <= 2,
 };
-const TOP_P = {
+export const TOP_P = {
   words: 'above 0 and up to 1',
   includes: (value: number) => value > 0 && value <= 1,
 };
 
 const TOOL_FIELDS = ['tools', 'functions'];
 /** Each of them binds the output to a form that a shorter answer would break. */
-const FORMAT_FIELDS = [
+export const FORMAT_FIELDS: readonly string[] = [
   'response_format',
   'json_schema',
   'grammar',
@@ -37,17 +37,16 @@ const FORMAT_FIELDS = [
 /** What the body asks for; the 400's words, naming the field, when it makes no sense. */
 export function parseOpenAi(
   request: ScannedRequest,
+  kind: OpenAiKind,
   dialect: OpenAiDialect,
-  framing: Framing,
+  facts: EngineFacts,
 ): RequestShape | InvalidRequest {
-  const kind = kindOf(dialect, request.path);
-  if (kind === null) return { invalid: `${request.path} does not generate`, param: null };
   const fields = new RequestFields(request);
-  for (const [name, why] of dialect.refusedFields) {
-    if (fields.member(name) !== null) fields.refuse(name, why);
-  }
+  refuseFields(fields, dialect.refusedFields);
   const prompt =
-    kind === 'chat' ? chatPrompt(fields, framing) : completionPrompt(fields, dialect.prompts);
+    kind === 'chat'
+      ? chatPrompt(fields, facts)
+      : completionPrompt(fields, dialect.prompts, 'prompt', facts.media);
   if (dialect.outputFloor !== null) fields.integer(dialect.outputFloor, { min: 0, max: MAX_INT32 });
   const shape: RequestShape = {
     kind,
@@ -62,6 +61,12 @@ export function parseOpenAi(
     hasResponseFormat: FORMAT_FIELDS.some((name) => fields.member(name) !== null),
   };
   return fields.problem ?? shape;
+}
+
+export function refuseFields(fields: RequestFields, refused: ReadonlyMap<string, string>): void {
+  for (const [name, why] of refused) {
+    if (fields.member(name) !== null) fields.refuse(name, why);
+  }
 }
 
 function samplesPerPrompt(fields: RequestFields, dialect: OpenAiDialect): number {

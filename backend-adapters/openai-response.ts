@@ -6,13 +6,20 @@ import type { StreamEvent, Usage } from './adapter.ts';
 import { countField, field, listField, parseJson, stringField } from './engine-answer.ts';
 
 /** Events are a few hundred bytes; a longer one is passed on unread. */
-const MAX_EVENT_CHARS = 1_048_576;
+export const MAX_EVENT_CHARS = 1_048_576;
 const MAX_ERROR_CHARS = 512;
 
 /** Fields of a `delta` that carry output; reasoning was renamed between vLLM versions. */
 const OUTPUT_FIELDS = ['content', 'reasoning_content', 'reasoning', 'refusal'];
 
-const SILENT: StreamEvent = { outputTokens: 0, usage: null, isEnd: false, error: null };
+/** An event that says nothing that counts. */
+export const SILENT: StreamEvent = {
+  outputTokens: 0,
+  usage: null,
+  isEnd: false,
+  error: null,
+  isUsageOnly: false,
+};
 
 /** The `usage` of an answer or of a stream's chunk; null when it has none. */
 export function openAiUsage(answer: unknown): Usage | null {
@@ -37,9 +44,11 @@ export function openAiStreamEvent(data: string, endsBy: 'done' | 'finish-reason'
   if (event === undefined) return { ...SILENT, error: brokenErrorText(data) };
   const choices = listField(event, 'choices');
   const finished = choices.some((choice) => stringField(choice, 'finish_reason') !== null);
+  const usage = openAiUsage(event);
   return {
     outputTokens: choices.filter(carriesOutput).length,
-    usage: openAiUsage(event),
+    usage,
+    isUsageOnly: usage !== null && choices.length === 0,
     isEnd: endsBy === 'finish-reason' && finished,
     error: errorText(field(event, 'error')),
   };
@@ -55,13 +64,13 @@ function carriesOutput(choice: unknown): boolean {
 }
 
 /** The error's own words, whether it is a text or an object with a message. */
-function errorText(error: unknown): string | null {
+export function errorText(error: unknown): string | null {
   if (error === undefined || error === null) return null;
   if (typeof error === 'string') return error.slice(0, MAX_ERROR_CHARS);
   return (stringField(error, 'message') ?? JSON.stringify(error)).slice(0, MAX_ERROR_CHARS);
 }
 
 /** transformers serve puts an error's text between quotes without escaping it. */
-function brokenErrorText(data: string): string | null {
+export function brokenErrorText(data: string): string | null {
   return /^\s*\{\s*"error"\s*:/.test(data) ? data.slice(0, MAX_ERROR_CHARS) : null;
 }

@@ -1,22 +1,33 @@
 /**
- * Hugging Face `transformers serve` in its default mode. KV grows in GPU memory
- * with every request and nothing bounds it: what does not fit ends in an
- * out-of-memory error. Source: transformers, src/transformers/cli/serving.
+ * Hugging Face `transformers serve` in its default mode, 5.17 to 5.24 (facts from
+ * src/transformers/cli/serving, tried on 5.18). KV grows in GPU memory with every
+ * request and nothing bounds it: what does not fit ends in an out-of-memory error.
+ *
+ * - One generation runs at a time, on one thread for each model (utils.py,
+ *   InferenceThread); the others wait without a bound.
+ * - A key that OpenAI does not have is a 422: only known ones are ever written.
+ * - Any exception is a plain 500 "Internal Server Error", be it a field of a wrong
+ *   type, an out-of-memory error, or a CUDA context that is broken for good, while
+ *   /health stays well (server.py). So a 500 is a suspicion, and one token the
+ *   proof: what clients commonly get wrong is refused before it gets there.
+ * - In no list, so refused: /v1/audio/transcriptions, /v1/systemone, /load_model
+ *   (loads a second model) and /reset (throws all of them out).
  */
 import type { Adapter } from './adapter.ts';
-import { field, listField, parseJson, tryGetJson } from './engine-answer.ts';
+import { parseByRoute, rewriteByRoute, streamEventByRoute, usageByRoute } from './by-route.ts';
 import { errorClass } from './error-class.ts';
+import { tryChatToken } from './one-token.ts';
 import type { OpenAiDialect } from './openai-dialect.ts';
-import { parseOpenAi } from './openai-request.ts';
-import { openAiStreamEvent, openAiUsage } from './openai-response.ts';
-import { rewriteOpenAi } from './openai-rewrite.ts';
+import { isTransformers } from './transformers/detect.ts';
 import { checkHealth, probeTransformers } from './transformers/probe.ts';
+import { withinTransformers } from './transformers/request.ts';
 import { UNKNOWN_READING } from './unknown-reading.ts';
 
 const DIALECT: OpenAiDialect = {
   routes: [
-    { path: '/v1/chat/completions', kind: 'chat' },
-    { path: '/v1/completions', kind: 'completion' },
+    { path: '/v1/chat/completions', kind: 'chat', api: 'openai' },
+    { path: '/v1/completions', kind: 'completion', api: 'openai' },
+    { path: '/v1/responses', kind: 'responses', api: 'responses' },
   ],
   outputLimits: { chat: ['max_tokens'], completion: ['max_tokens'] },
   // Accepted without a word and not obeyed: the engine would go on to its default of 1024.
@@ -29,13 +40,33 @@ const DIALECT: OpenAiDialect = {
   samplesAreIgnored: true,
   prompts: 'one-string',
   greedyNeedsOneSample: false,
+  usageOnRequest: false,
   refusedFields: new Map([
     [
       'generation_config',
       'generation_config is not supported: it would replace the limits of the request',
     ],
   ]),
+  responses: {
+    outputLimits: ['max_output_tokens'],
+    defaultTokens: null,
+    streamsByDefault: true,
+    refusedFields: new Map(),
+  },
+  messages: null,
+  embeddings: null,
+  rankings: null,
 };
+
+/** After such an error every later one fails too, until the process is started anew. */
+const STREAM_ERROR_WORDS = [
+  [/CUDA error|device-side assert|CUBLAS_STATUS|cudaError|HIP error/i, 'dying'],
+  [/CB worker (is dead|died)/i, 'dying'],
+] as const;
+const SERVER_ERROR_WORDS = [
+  ...STREAM_ERROR_WORDS,
+  [/^\s*Internal Server Error\s*$/i, 'oom'],
+] as const;
 
 export const transformers: Adapter = {
   name: 'transformers',
@@ -43,24 +74,9 @@ export const transformers: Adapter = {
   passthroughRoutes: [{ method: 'GET', path: '/v1/models' }],
   /** Without a stream, generation goes on to its end whoever has left. */
   cancelQuietMs: 0,
+  rankHeader: null,
 
-  /**
-   * It has no banner: it says it is well, lists models, and gives every answer
-   * an id. The simulated server signs its models instead.
-   */
-  async detect(io, signal) {
-    try {
-      const health = await checkHealth(io, signal);
-      if (field(parseJson(health.body), 'status') !== 'ok') return false;
-      const listing = await tryGetJson(io, '/v1/models', signal);
-      const models = listField(listing, 'data');
-      if (field(listing, 'object') !== 'list' || models.some(isOfAnother)) return false;
-      return health.headers['x-request-id'] !== undefined || models.some(isSimulated);
-    } catch {
-      return false;
-    }
-  },
-
+  detect: isTransformers,
   probe: probeTransformers,
 
   async read(io, _facts, signal) {
@@ -70,23 +86,23 @@ export const transformers: Adapter = {
 
   countTokens: async () => null,
 
-  parse: (request, framing) => parseOpenAi(request, DIALECT, framing),
-  rewrite: (request, shape, grant) => rewriteOpenAi(request, DIALECT, shape, grant),
-  usage: openAiUsage,
-  streamEvent: (data) => openAiStreamEvent(data, 'finish-reason'),
-  classifyError: (status, body) => errorClass(status, body, []),
+  /** A pinned server takes no other name than its own, which is not always known; and it takes none. */
+  async tryOneToken(io, facts, signal) {
+    const unnamed = await tryChatToken(io, null, signal);
+    return unnamed === null ? null : tryChatToken(io, facts.modelId, signal);
+  },
+
+  parse(request, facts) {
+    const shape = parseByRoute(request, DIALECT, facts);
+    return 'invalid' in shape ? shape : withinTransformers(request, shape);
+  },
+  rewrite: (request, shape, grant) =>
+    rewriteByRoute(request, DIALECT, shape, {
+      ...grant,
+      outputTokens: grant.outputTokens ?? shape.requestedOutputTokens,
+    }),
+  usage: usageByRoute,
+  streamEvent: (data, route) => streamEventByRoute(data, route, 'finish-reason'),
+  classifyError: (status, body) =>
+    errorClass(status, body, status >= 500 ? SERVER_ERROR_WORDS : STREAM_ERROR_WORDS),
 };
-
-/** Engines that list their models the same way put their name or a context length beside them. */
-function isOfAnother(model: unknown): boolean {
-  const owner = field(model, 'owned_by');
-  return (
-    field(model, 'max_model_len') !== undefined ||
-    field(model, 'meta') !== undefined ||
-    ['llamacpp', 'vllm', 'sglang', 'library'].some((name) => name === owner)
-  );
-}
-
-function isSimulated(model: unknown): boolean {
-  return field(model, 'owned_by') === 'kvgate-simulated';
-}

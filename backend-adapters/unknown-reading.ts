@@ -9,4 +9,6 @@ export const UNKNOWN_READING: EngineReading = {
   waitingSequences: null,
   maxSequences: null,
   preemptions: null,
+  hostTier: null,
+  ranks: [],
 };

@@ -12,7 +12,7 @@ import { packageVersion } from './config/version.ts';
 import { checkHealth } from './healthcheck.ts';
 
 const EXIT = { ok: 0, runtime: 1, usage: 2 } as const;
-const COMMANDS = ['serve', 'demo', 'check-config', 'healthcheck', 'completion'];
+const COMMANDS = ['serve', 'demo', 'check-config', 'doctor', 'healthcheck', 'completion'];
 
 type Flags = Readonly<Record<string, unknown>>;
 
@@ -33,6 +33,7 @@ async function run(args: readonly string[]): Promise<number> {
     .command(['serve', '$0'], 'Guard the given backends', {}, ending(serveBackends))
     .command('demo', 'Guard a simulated server, or the given backends', {}, ending(demo))
     .command('check-config', 'Print what serve would use, or all problems', {}, ending(checkConfig))
+    .command('doctor', 'Tell what each backend is and how it would be guarded', {}, ending(doctor))
     .command('healthcheck', 'Ask a running kvgate for /health', {}, ending(healthcheck))
     .completion('completion', 'Print a completion script for the shell')
     .options(tableOptions())
@@ -77,6 +78,15 @@ function checkConfig(flags: Flags): number {
   if (!loaded.ok) return refuse(loaded.problems);
   for (const line of describeConfig(loaded.config)) console.log(line);
   return EXIT.ok;
+}
+
+async function doctor(flags: Flags): Promise<number> {
+  const loaded = loadConfig({ command: 'serve', flags, env: process.env });
+  if (!loaded.ok) return refuse(loaded.problems);
+  const { examine } = await import('./doctor.ts');
+  const { text, allGuarded } = await examine(loaded.config);
+  console.log(text);
+  return allGuarded ? EXIT.ok : EXIT.runtime;
 }
 
 async function healthcheck(flags: Flags): Promise<number> {

@@ -15,6 +15,7 @@ import { Settlement } from './http/settle.ts';
 import { Tenants } from './http/tenants.ts';
 import type { Upstream } from './http/upstream.ts';
 import type { Log } from './state/log.ts';
+import { backendOf } from './state/pools.ts';
 
 export interface HttpRooms {
   readonly exchanges: Exchanges;
@@ -47,7 +48,7 @@ export function composeHttp(
     exchanges,
     tenants,
     log,
-    upstreamOf,
+    upstreamOf: (instance) => upstreamOf(backendOf(instance)),
     budget: new BufferBudget(server.maxBufferedBytes),
     settlement: new Settlement(metrics, predictor, clock),
     timeouts: engine,
@@ -70,9 +71,15 @@ export function composeHttp(
       tenants,
       exchanges,
       log,
-      generate: (message, response) => handleGeneration(generation, message, response),
+      generate: (route, message, response) =>
+        handleGeneration(generation, route, message, response),
       operate,
       pass: (target, message, response) => passthrough.forward(target, message, response),
+      upgrade: (target, ...upgrade) => passthrough.upgrade(target, ...upgrade),
+      passthroughRoutes: server.passthroughPaths.flatMap((path) => [
+        { method: 'GET', path } as const,
+        { method: 'WEBSOCKET', path } as const,
+      ]),
     },
     server.tls,
     server.adminListen === null,

@@ -1,8 +1,8 @@
 /** Builds the state rooms: who owns what, and who is told of whose changes. */
 import { adapterNamed, detectAdapter } from '../backend-adapters/registry.ts';
+import { composeEngineProcesses, composeGpuSource } from './compose-gpu.ts';
 import type { Config } from './config/config.ts';
 import { packageVersion } from './config/version.ts';
-import { type ChosenGpuSource, chooseGpuSource } from './gpu/choose.ts';
 import { EngineClient } from './http/engine-client.ts';
 import { commandLineBehind } from './http/listening-process.ts';
 import type { Upstream } from './http/upstream.ts';
@@ -62,12 +62,16 @@ export async function composeState(
   );
   const ledger = new Ledger();
   const predictor = new Predictor();
-  const chosen = await gpuSource(config, readSimulated);
+  const chosen = await composeGpuSource(config, clock, readSimulated);
   const gpu = new GpuMonitor(chosen.source, clock, log, {
     ...config.probe,
     gpuOf: placeOnGpus(pools.instances, config.engine.largeTensorParallel),
   });
-  const capacities = new Capacities({ gpu, pools, ledger, clock }, { ...memory, ...config.probe });
+  const processes = composeEngineProcesses(config, clock);
+  const capacities = new Capacities(
+    { gpu, pools, ledger, processes, clock },
+    { ...memory, ...config.probe },
+  );
   const levels = new Levels({
     ...memory,
     maxConcurrency: config.maxConcurrency,
@@ -119,18 +123,6 @@ function createSessions({ memory }: Config, metrics: Metrics, log: Log): Session
   });
 }
 
-function gpuSource(
-  { probe }: Config,
-  readSimulated: ((signal: AbortSignal) => Promise<unknown>) | null,
-): Promise<ChosenGpuSource> {
-  return chooseGpuSource(probe.gpuSource, {
-    pollIntervalMs: probe.pollIntervalMs,
-    clock: realClock,
-    searchPath: process.env.PATH ?? '',
-    ...(readSimulated === null ? {} : { readSimulated }),
-  });
-}
-
 function engineOptions({ engine }: Config) {
   const parsed =
     engine.modelConfig === null
@@ -149,6 +141,9 @@ function engineOptions({ engine }: Config) {
       kvLayout,
       attention,
       tensorParallel: large ? engine.largeTensorParallel : 1,
+      ollamaNumParallel: engine.ollamaNumParallel,
+      imageTokens: engine.imageTokens,
+      audioTokens: engine.audioTokens,
     }),
   };
 }

@@ -5,11 +5,11 @@
 import type { Server } from 'node:http';
 import { composeHttp } from './compose-http.ts';
 import { composeState, StartError, type StateRooms } from './compose-state.ts';
-import type { BackendConfig, Config } from './config/config.ts';
+import type { Config } from './config/config.ts';
+import { connections } from './connections.ts';
 import { listen } from './http/guarded-server.ts';
-import { Upstream } from './http/upstream.ts';
 import type { ModelSpec } from './memory/model-spec.ts';
-import { unusableReason } from './start-checks.ts';
+import { firstLook, unusableReason } from './start-checks.ts';
 import type { GpuReading } from './state/gpu-source.ts';
 import type { Log } from './state/log.ts';
 import type { Overview } from './state/overview.ts';
@@ -28,7 +28,6 @@ export interface Gate {
   drain(): Promise<void>;
 }
 
-const FIRST_SAMPLE_WAIT_MS = 5_000;
 const SWEEP_INTERVAL_MS = 1_000;
 
 /**
@@ -84,31 +83,12 @@ export async function startGate(
 
 /** @throws StartError when what they find can't be guarded */
 async function startProbes(config: Config, rooms: StateRooms): Promise<void> {
-  const { engines, gpu, pools, capacities, chosen } = rooms;
-  // GPUs second: what an idle server uses is learned from samples taken while it is known to serve.
-  await engines.start();
-  await gpu.start(chosen.source.name === 'none' ? 0 : FIRST_SAMPLE_WAIT_MS);
+  const { pools, capacities } = rooms;
+  await firstLook(rooms);
   const unusable = pools.instances.flatMap(
     (instance) => unusableReason(instance, capacities, config.policy) ?? [],
   );
   if (unusable.length > 0) throw new StartError(unusable.join('\n'));
-}
-
-function connections(
-  backends: readonly BackendConfig[],
-  { backendApiKey, connectTimeoutMs }: Config['engine'],
-) {
-  const byName = new Map(
-    backends.map(({ name, url }) => [name, new Upstream(url, backendApiKey, connectTimeoutMs)]),
-  );
-  return {
-    of(name: string): Upstream {
-      const upstream = byName.get(name);
-      if (upstream === undefined) throw new Error(`no connections to ${name}`);
-      return upstream;
-    },
-    close: () => Promise.all([...byName.values()].map((upstream) => upstream.close())),
-  };
 }
 
 function knownSpecs(pools: Pools): ReturnType<Gate['specs']> {

@@ -1,10 +1,30 @@
-/** What makes a start pointless: better an exit with the arithmetic than a guard that refuses all. */
+/** The first look at what is to be guarded, and what makes a start pointless. */
 import { chargeOf } from './memory/charge.ts';
 import type { PolicyConfig } from './policy/types.ts';
 import type { Capacities } from './state/capacities.ts';
+import type { EngineMonitor } from './state/engine-monitor.ts';
+import type { GpuMonitor } from './state/gpu-monitor.ts';
 import { type Instance, isServing } from './state/pools.ts';
 
 const MIB = 1024 ** 2;
+
+const FIRST_SAMPLE_WAIT_MS = 5_000;
+
+/**
+ * Begins to watch engines and GPUs, and waits for what they say first. GPUs
+ * second: what an idle server uses is learned from samples taken while it is
+ * known to serve.
+ */
+export async function firstLook({
+  engines,
+  gpu,
+}: {
+  readonly engines: EngineMonitor;
+  readonly gpu: GpuMonitor;
+}): Promise<void> {
+  await engines.start();
+  await gpu.start(gpu.sourceName === 'none' ? 0 : FIRST_SAMPLE_WAIT_MS);
+}
 
 /** Why an instance can never serve as configured; null when it can, or when it is too early to tell. */
 export function unusableReason(

@@ -11,8 +11,11 @@ const product = sourcesIn('proxy', 'backend-adapters');
 const tests = sourcesIn('test');
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
   readonly dependencies: Readonly<Record<string, string>>;
+  readonly optionalDependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
 };
+/** An optional one is loaded where it is installed: it is imported, and by one file, all the same. */
+const dependencies = { ...manifest.dependencies, ...manifest.optionalDependencies };
 
 interface Rule {
   readonly name: string;
@@ -42,19 +45,20 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   policy: ['memory'],
   memory: [],
   json: [],
-  gpu: ['type proxy/state/gpu-source.ts', 'type proxy/state/clock.ts'],
+  text: [],
+  gpu: ['text', 'type proxy/state/gpu-source.ts', 'type proxy/state/clock.ts'],
   telemetry: [
     'type proxy/state/log.ts',
     'type proxy/state/metrics.ts',
     'type proxy/policy/types.ts',
     'type proxy/config/config.ts',
   ],
-  adapters: ['proxy/policy/types.ts', 'memory', 'json'],
+  adapters: ['proxy/policy/types.ts', 'memory', 'json', 'text'],
   'simulated-server': [],
 };
 
 /** Rooms that import nothing but sources, and have no clock, no chance and no input or output. */
-const PURE_ROOMS: ReadonlySet<string> = new Set(['policy', 'memory', 'json']);
+const PURE_ROOMS: ReadonlySet<string> = new Set(['policy', 'memory', 'json', 'text']);
 const PURE_FILES: ReadonlySet<string> = new Set(['proxy/gpu/nvidia-smi-parser.ts']);
 const IMPURE_NAMES = [
   ...['Date', 'performance', 'Math.random', 'crypto', 'process', 'console', 'Buffer', 'fetch'],
@@ -126,7 +130,7 @@ const rules: readonly Rule[] = [
     ],
   },
   {
-    name: 'policy, memory, json and the nvidia-smi parser are pure',
+    name: 'policy, memory, json, text and the nvidia-smi parser are pure',
     broken: (files) => files.filter(isPure).flatMap(impurities),
     examples: [
       { 'proxy/policy/bad.ts': `import { performance } from 'node:perf_hooks';` },
@@ -136,6 +140,7 @@ const rules: readonly Rule[] = [
       { 'proxy/json/bad.ts': `export const empty = Buffer.alloc(0);` },
       { 'proxy/json/bad.ts': `export function log() { console.log('x'); }` },
       { 'proxy/memory/bad.ts': `export const home = process.env.HOME;` },
+      { 'proxy/text/bad.ts': `import { readFileSync } from 'node:fs';` },
       { 'proxy/gpu/nvidia-smi-parser.ts': `setTimeout(() => {}, 1);` },
     ],
   },
@@ -158,7 +163,7 @@ const rules: readonly Rule[] = [
     broken: (files) =>
       files.flatMap((file) =>
         [...packagesOf(file)]
-          .filter((name) => !Object.hasOwn(manifest.dependencies, name))
+          .filter((name) => !Object.hasOwn(dependencies, name))
           .map((name) => `${file.path} imports ${name}`),
       ),
     examples: [{ 'proxy/http/bad.ts': `import express from 'express';` }],
@@ -241,11 +246,11 @@ test('no room may import one that may import it', () => {
 
 test('every dependency is imported', () => {
   const imported = new Set(product.flatMap((file) => [...packagesOf(file)]));
-  expect([...imported].sort()).toEqual(Object.keys(manifest.dependencies).sort());
+  expect([...imported].sort()).toEqual(Object.keys(dependencies).sort());
 });
 
 test('tests import only what is declared, and keep to the rules of style', () => {
-  const declared = { ...manifest.dependencies, ...manifest.devDependencies };
+  const declared = { ...dependencies, ...manifest.devDependencies };
   const unknown = tests.flatMap((file) =>
     [...packagesOf(file)].filter((name) => !Object.hasOwn(declared, name)),
   );

@@ -7,24 +7,48 @@ import type { EngineIo, Framing, ScannedRequest } from '../adapter.ts';
 import { countField, listField, parseJson } from '../engine-answer.ts';
 import { FRAMING_MARGIN } from '../framing.ts';
 
-/** A chat is counted by the route beside its own; null where the build has none. */
-export async function countChatTokens(
+/** Tokens of a request's prompt, by whatever counts bodies of its kind; null where nothing does. */
+export async function countLlamacppTokens(
+  io: EngineIo,
+  request: ScannedRequest,
+  signal: AbortSignal,
+): Promise<number | null> {
+  const { kind, path } = request.route;
+  switch (kind) {
+    case 'chat':
+    case 'responses':
+      return countBody(io, `${path}/input_tokens`, request.body, signal);
+    case 'messages':
+      return countBody(io, `${path}/count_tokens`, request.body, signal);
+    case 'completion':
+    case 'native-text':
+      return path === '/infill' ? null : countText(io, request, 'prompt', signal);
+    case 'embedding':
+      return countText(io, request, 'input', signal);
+    default:
+      return null;
+  }
+}
+
+/** The same body is counted by the route beside its own; null where the build has none. */
+async function countBody(
   io: EngineIo,
   path: string,
   body: string | Uint8Array,
   signal: AbortSignal,
 ): Promise<number | null> {
-  const reply = await io.post(`${path}/input_tokens`, body, signal);
+  const reply = await io.post(path, body, signal);
   return reply.status === 200 ? countField(parseJson(reply.body), 'input_tokens') : null;
 }
 
-/** A completion of one text; null for lists, which `/tokenize` would join into one. */
-export async function countTextTokens(
+/** One text; null for lists, which `/tokenize` would join into one. */
+async function countText(
   io: EngineIo,
   request: ScannedRequest,
+  field: 'prompt' | 'input',
   signal: AbortSignal,
 ): Promise<number | null> {
-  const prompt = request.object.members.get('prompt');
+  const prompt = request.object.members.get(field);
   if (prompt?.kind !== 'string') return null;
   const content = memberJson(request.body, prompt);
   const reply = await io.post('/tokenize', `{"content":${content},"add_special":true}`, signal);
@@ -56,5 +80,5 @@ function countSample(
   signal: AbortSignal,
 ): Promise<number | null> {
   const messages = roles.map((role) => ({ role, content: 'a' }));
-  return countChatTokens(io, '/v1/chat/completions', JSON.stringify({ messages }), signal);
+  return countBody(io, '/v1/chat/completions/input_tokens', JSON.stringify({ messages }), signal);
 }

@@ -15,6 +15,11 @@ export interface KvArrangement {
   readonly warnings: readonly string[];
 }
 
+interface CellSharing {
+  readonly unified: boolean;
+  readonly warning: string | null;
+}
+
 export interface SlotSizes {
   readonly slots: number;
   /** `n_ctx` of one slot, as /props reports it. */
@@ -24,8 +29,12 @@ export interface SlotSizes {
 /** llama.cpp rounds a slot's share of the context up to this many cells (llama-context.cpp). */
 const CONTEXT_ROUNDING = 256;
 
+const PER_SLOT = '--kv-unified-per-slot';
+
+const UNSEEN_SWITCH =
+  'its slots are taken as separate because -np is on its command line: if LLAMA_ARG_KV_UNIFIED is set in its environment, pass --kv-layout unified';
 const CAPPED_SLOTS =
-  'with --kv-unified-per-slot no more than the context of one slot is used: if the pool holds the context of every slot, pass --kv-layout split';
+  'with --kv-unified-per-slot and a pool that does not hold the context of every slot, no more of the pool is used than one slot may: start it without -c, or with one of that size';
 
 export function kvArrangement(
   hints: EngineHints,
@@ -46,7 +55,7 @@ function cellSharing(
   hints: EngineHints,
   args: readonly string[] | null,
   { slots, slotTokens }: SlotSizes,
-): { readonly unified: boolean; readonly warning: string | null } {
+): CellSharing {
   if (hints.kvLayout !== 'auto') return { unified: hints.kvLayout === 'unified', warning: null };
   if (slots === 1) return { unified: false, warning: null };
   if (args === null) {
@@ -55,21 +64,29 @@ function cellSharing(
       warning: `the server's command line can't be seen, so its ${slots} slots are assumed to share one pool of ${slotTokens} tokens: if -np was given without --kv-unified, pass --kv-layout split to use the context of every slot`,
     };
   }
+  if (!asksForOnePool(args, slots, slotTokens)) return separate(args);
+  if (!args.some((arg) => arg.startsWith(PER_SLOT))) return { unified: true, warning: null };
+  // A slot may use this much and no more, so a pool that holds it for every slot can't run over.
+  const context = flagInteger(args, ['-c', '--ctx-size']) ?? 0;
+  if (context === 0 || context >= slots * slotTokens) return { unified: false, warning: null };
+  return { unified: true, warning: CAPPED_SLOTS };
+}
+
+function asksForOnePool(args: readonly string[], slots: number, slotTokens: number): boolean {
   const asked = flagSwitch(args, ['-kvu', '--kv-unified'], ['-no-kvu', '--no-kv-unified']);
-  if (asked !== null) return { unified: asked, warning: null };
-  if (args.includes('--kv-unified-per-slot')) return { unified: true, warning: CAPPED_SLOTS };
-  const parallel = flagInteger(args, ['-np', '--parallel']) ?? -1;
-  if (parallel < 1) return { unified: true, warning: null };
+  if (asked !== null) return asked;
+  if ((flagInteger(args, ['-np', '--parallel']) ?? -1) < 1) return true;
   const context = flagInteger(args, ['-c', '--ctx-size']) ?? 0;
   // LLAMA_ARG_KV_UNIFIED may be set out of sight; a slot larger than its part shows it.
   const part = Math.ceil(context / slots / CONTEXT_ROUNDING) * CONTEXT_ROUNDING;
-  if (context > 0 && slotTokens > part) return { unified: true, warning: null };
-  if (context > 0) return { unified: false, warning: null };
-  return {
-    unified: false,
-    warning:
-      'its slots are taken as separate because -np is on its command line: if LLAMA_ARG_KV_UNIFIED is set in its environment, pass --kv-layout unified',
-  };
+  return context > 0 && slotTokens > part;
+}
+
+function separate(args: readonly string[]): CellSharing {
+  const asked = args.some((arg) => arg === '-no-kvu' || arg === '--no-kv-unified');
+  const context = flagInteger(args, ['-c', '--ctx-size']) ?? 0;
+  const isCertain = asked || context > 0;
+  return { unified: false, warning: isCertain ? null : UNSEEN_SWITCH };
 }
 
 /** The wider of the types of keys and values: the layout knows one for both. */

@@ -8,18 +8,19 @@ import { UNKNOWN_READING } from '../unknown-reading.ts';
 
 /**
  * Loading is answered with 503 on every route. Where slots are hidden
- * (`--no-slots`, 501), only health is known.
+ * (`--no-slots`: 501; builds without the route: 404), only health is known.
  * @throws EngineAnswerError on any other answer
  */
 export async function readSlots(
   io: EngineIo,
-  layout: EngineFacts['layout'],
+  facts: Pick<EngineFacts, 'layout' | 'hostTier'>,
   signal: AbortSignal,
 ): Promise<EngineReading> {
-  const known = { ...UNKNOWN_READING, ...constantsOf(layout) };
+  const { layout, hostTier = null } = facts;
+  const known = { ...UNKNOWN_READING, ...constantsOf(layout), hostTier };
   const reply = await io.get('/slots', signal);
   if (reply.status === 503) return { ...known, state: 'loading' };
-  if (reply.status === 501) {
+  if (reply.status === 501 || reply.status === 404) {
     const health = await io.get('/health', signal);
     if (health.status === 503) return { ...known, state: 'loading' };
     if (health.status === 200) return known;

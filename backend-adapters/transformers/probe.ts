@@ -5,6 +5,7 @@
  */
 import type { DynamicLayout } from '../../proxy/memory/kv-layout.ts';
 import type { EngineHints, EngineIo, EngineReply, ProbeResult } from '../adapter.ts';
+import { flagSwitch } from '../command-line.ts';
 import {
   EngineAnswerError,
   faultText,
@@ -14,6 +15,7 @@ import {
 } from '../engine-answer.ts';
 import { DEFAULT_FRAMING } from '../framing.ts';
 import { knownModel } from '../known-model.ts';
+import { knownMedia } from '../media.ts';
 import { UNKNOWN_READING } from '../unknown-reading.ts';
 
 const BYTES_OF_BF16 = 2;
@@ -22,6 +24,10 @@ const NO_GEOMETRY =
   "its KV grows with every request and the model's geometry is not known, so it can't be guarded: pass --model-config with the model's config.json";
 const PAGED =
   'it was started with --continuous-batching, which holds KV in a fixed pool that no endpoint describes: start it without';
+
+/** Its command line is read by typer (src/transformers/cli/serve.py). */
+const PAGED_FLAGS = ['--continuous-batching'];
+const UNPAGED_FLAGS = ['--no-continuous-batching'];
 
 /** Never throws: whatever goes wrong is `unreachable`, with the reason. */
 export async function probeTransformers(
@@ -32,7 +38,7 @@ export async function probeTransformers(
   try {
     await checkHealth(io, signal);
     const args = await io.commandLine();
-    if (args?.includes('--continuous-batching')) {
+    if (args !== null && flagSwitch(args, PAGED_FLAGS, UNPAGED_FLAGS) === true) {
       return { ok: false, state: 'unusable', why: PAGED };
     }
     const ids = listField(await tryGetJson(io, '/v1/models', signal), 'data').map((model) =>
@@ -47,7 +53,15 @@ export async function probeTransformers(
       kvBytesPerElement: hints.kvBytesPerElement ?? BYTES_OF_BF16,
       attention: hints.attention,
     };
-    const facts = { layout, modelId: served ?? spec.id, warnings: [], framing: DEFAULT_FRAMING };
+    const facts = {
+      layout,
+      modelId: served ?? spec.id,
+      version: null,
+      ranks: 1,
+      media: knownMedia(spec, hints),
+      warnings: servedModel(args) === null ? [notPinned(args)] : [],
+      framing: DEFAULT_FRAMING,
+    };
     return { ok: true, facts, reading: UNKNOWN_READING };
   } catch (error) {
     return { ok: false, state: 'unreachable', why: faultText(error) };
@@ -67,4 +81,13 @@ function servedModel(args: readonly string[] | null): string | null {
   return args === null || !args.includes('serve') || model === undefined || model.startsWith('-')
     ? null
     : model;
+}
+
+/** Without a pinned model any request may make it load one more (model_manager.py). */
+function notPinned(args: readonly string[] | null): string {
+  const seen =
+    args === null
+      ? "its command line can't be seen, so it may serve any model that a request names"
+      : 'no model is pinned, so it loads any model that a request names';
+  return `${seen}, into memory that kvgate counts as free: start it as \`transformers serve MODEL\``;
 }

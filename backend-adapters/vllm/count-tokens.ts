@@ -1,43 +1,74 @@
 /**
- * vLLM's own count: `POST /tokenize`, outside /v1 and thus open without a key.
- * It renders chats of gpt-oss by the chat template where the real route uses
- * harmony, so the counts may differ by some tokens.
+ * vLLM's own counts. `POST /tokenize` is outside /v1 and thus open without a
+ * key. It renders chats of gpt-oss by the chat template where the real route uses
+ * harmony, and counted fewer tokens in v0.32, so a margin is added to chats.
+ * `POST /v1/messages/count_tokens` counts as the real route does.
  */
 import { memberJson } from '../../proxy/json/splice.ts';
-import type { EngineIo, ScannedRequest } from '../adapter.ts';
+import type { EngineIo, RequestKind, ScannedRequest } from '../adapter.ts';
 import { countField, parseJson } from '../engine-answer.ts';
-import type { RequestKind } from '../openai-dialect.ts';
+import { FRAMING_MARGIN } from '../framing.ts';
 
-/** Members that decide what is counted. */
-const COUNTED: Readonly<Record<RequestKind, readonly string[]>> = {
-  chat: [
-    'model',
-    'messages',
-    'tools',
-    'add_generation_prompt',
-    'continue_final_message',
-    'chat_template',
-    'chat_template_kwargs',
-    'add_special_tokens',
-  ],
-  completion: ['model', 'prompt', 'add_special_tokens'],
+interface Counter {
+  readonly path: string;
+  /** Members that decide what is counted. */
+  readonly members: readonly string[];
+  /** The member of the answer that tells. */
+  readonly told: string;
+  readonly marginTokens: number;
+}
+
+const COUNTERS: Readonly<Partial<Record<RequestKind, Counter>>> = {
+  chat: {
+    path: '/tokenize',
+    members: [
+      'model',
+      'messages',
+      'tools',
+      'add_generation_prompt',
+      'continue_final_message',
+      'chat_template',
+      'chat_template_kwargs',
+      'add_special_tokens',
+    ],
+    told: 'count',
+    marginTokens: FRAMING_MARGIN.baseTokens,
+  },
+  completion: {
+    path: '/tokenize',
+    members: ['model', 'prompt', 'add_special_tokens'],
+    told: 'count',
+    marginTokens: 0,
+  },
+  messages: {
+    path: '/v1/messages/count_tokens',
+    members: ['model', 'messages', 'system', 'tools', 'tool_choice'],
+    told: 'input_tokens',
+    marginTokens: 0,
+  },
 };
 
-/** null for a list of prompts, and where the engine refuses to count. */
+/**
+ * null for what it has no counter for, for a list of prompts, for a prompt that
+ * the engine would cut, and where the engine refuses to count.
+ */
 export async function countPromptTokens(
   io: EngineIo,
   request: ScannedRequest,
-  kind: RequestKind,
   signal: AbortSignal,
 ): Promise<number | null> {
   const { members } = request.object;
+  const { kind } = request.route;
+  const counter = COUNTERS[kind];
+  if (counter === undefined || members.has('truncate_prompt_tokens')) return null;
   if (kind === 'completion' && members.get('prompt')?.kind !== 'string') return null;
-  const parts = COUNTED[kind].flatMap((name) => {
+  const parts = counter.members.flatMap((name) => {
     const member = members.get(name);
     return member === undefined || member.kind === 'null'
       ? []
       : [`${JSON.stringify(name)}:${memberJson(request.body, member)}`];
   });
-  const reply = await io.post('/tokenize', `{${parts.join(',')}}`, signal);
-  return reply.status === 200 ? countField(parseJson(reply.body), 'count') : null;
+  const reply = await io.post(counter.path, `{${parts.join(',')}}`, signal);
+  const count = reply.status === 200 ? countField(parseJson(reply.body), counter.told) : null;
+  return count === null ? null : count + counter.marginTokens;
 }

@@ -1,18 +1,30 @@
 /**
- * What a vLLM server is: its block pool, its context and its model.
+ * What a vLLM server is: its block pools, its context and its model.
  */
 import type { PagedLayout } from '../../proxy/memory/kv-layout.ts';
+import { unitBytes } from '../../proxy/memory/units.ts';
 import type { EngineHints, EngineIo, ProbeResult } from '../adapter.ts';
-import { flagInteger, flagSwitch } from '../command-line.ts';
-import { countField, faultText, getJson, listField, stringField } from '../engine-answer.ts';
+import {
+  countField,
+  faultText,
+  getJson,
+  listField,
+  stringField,
+  tryGetJson,
+} from '../engine-answer.ts';
 import { DEFAULT_FRAMING } from '../framing.ts';
-import { knownModel, UNKNOWN_GEOMETRY } from '../known-model.ts';
+import { knownModel } from '../known-model.ts';
+import { knownMedia } from '../media.ts';
+import { vllmFlags } from './flags.ts';
 import type { VllmMetrics } from './metrics.ts';
+import { readSettings, type VllmFacts } from './settings.ts';
+import { speculationOf } from './speculation.ts';
 import { fetchMetrics, readingOf } from './state.ts';
+import { rankIsObeyed } from './version.ts';
+import { probeWarnings } from './warnings.ts';
 
-/** vLLM's own defaults on GPUs: `block_size`, `max_num_batched_tokens`. */
+/** vLLM's own default on GPUs: `block_size`. */
 const DEFAULT_BLOCK_TOKENS = 16;
-const DEFAULT_BATCHED_TOKENS = 8192;
 
 /** Never throws: whatever goes wrong is `unreachable`, with the reason. */
 export async function probeVllm(
@@ -22,57 +34,74 @@ export async function probeVllm(
 ): Promise<ProbeResult> {
   try {
     const metrics = await fetchMetrics(io, signal);
+    if (metrics.engines.some(({ awake }) => !awake)) {
+      return { ok: false, state: 'loading', why: 'it sleeps: POST /wake_up to it' };
+    }
+    // The served names come before those of LoRA adapters, which have a `parent`.
     const model = listField(await getJson(io, '/v1/models', signal), 'data')[0];
-    const modelId = stringField(model, 'id') ?? 'unknown';
     const contextTokens = countField(model, 'max_model_len');
     if (contextTokens === null || contextTokens === 0) {
       return { ok: false, state: 'unusable', why: '/v1/models tells no max_model_len' };
     }
-    const spec = knownModel(hints, [modelId, stringField(model, 'root')]);
-    const kvBytesPerElement = hints.kvBytesPerElement ?? bytesPerElement(metrics.cacheDtype);
-    const layout: PagedLayout = {
-      model: 'paged',
-      spec,
-      kvBytesPerElement,
-      blockTokens: metrics.blockTokens ?? DEFAULT_BLOCK_TOKENS,
-      contextTokens,
-      inFlightTokens: Math.min(contextTokens, inFlightTokens(await io.commandLine())),
-      tensorParallel: hints.tensorParallel,
-    };
-    const warnings = [...(spec === null ? [UNKNOWN_GEOMETRY] : []), ...metricWarnings(metrics)];
-    const facts = { layout, modelId, warnings, framing: DEFAULT_FRAMING };
-    return { ok: true, facts, reading: readingOf(metrics) };
+    const version = stringField(await tryGetJson(io, '/version', signal), 'version');
+    const flags = vllmFlags(await io.commandLine());
+    const { facts, reading } = described({ metrics, hints, model, contextTokens, version, flags });
+    return { ok: true, facts, reading };
   } catch (error) {
     return { ok: false, state: 'unreachable', why: faultText(error) };
   }
 }
 
-/** With async scheduling, the default, the next batch is prepared while one runs. */
-function inFlightTokens(args: readonly string[] | null): number {
-  const batched = flagInteger(args ?? [], ['--max-num-batched-tokens']) ?? DEFAULT_BATCHED_TOKENS;
-  const async = flagSwitch(args ?? [], ['--async-scheduling'], ['--no-async-scheduling']) ?? true;
-  return Math.max(1, batched) * (async ? 2 : 1);
+interface Answers {
+  readonly metrics: VllmMetrics;
+  readonly hints: EngineHints;
+  /** The first entry of `/v1/models`. */
+  readonly model: unknown;
+  readonly contextTokens: number;
+  readonly version: string | null;
+  readonly flags: readonly string[] | null;
 }
 
-/** `auto` follows the model's own type, 16 bits wide in practice. */
+function described({ metrics, hints, model, contextTokens, version, flags }: Answers) {
+  const modelId = stringField(model, 'id') ?? 'unknown';
+  const speculation = speculationOf(flags, metrics.draftTokens);
+  const pool: PagedLayout = {
+    model: 'paged',
+    spec: knownModel(hints, [modelId, stringField(model, 'root')]),
+    kvBytesPerElement: hints.kvBytesPerElement ?? bytesPerElement(metrics.cacheDtype),
+    blockTokens: metrics.blockTokens ?? DEFAULT_BLOCK_TOKENS,
+    contextTokens,
+    inFlightTokens: contextTokens,
+    tensorParallel: hints.tensorParallel,
+    drafting: speculation.drafting,
+  };
+  const settings = readSettings(flags, poolBytes(pool, metrics.engines[0].blocks));
+  const { maxSequences, hostTier, inFlightTokens } = settings;
+  const layout = { ...pool, inFlightTokens: Math.min(contextTokens, inFlightTokens) };
+  const pinned = rankIsObeyed(version);
+  const facts: VllmFacts = {
+    layout,
+    modelId,
+    version,
+    ranks: pinned ? metrics.engines.length : 1,
+    media: knownMedia(pool.spec, hints),
+    warnings: [
+      ...probeWarnings(metrics, layout, pinned),
+      ...settings.warnings,
+      ...speculation.warnings,
+    ],
+    framing: DEFAULT_FRAMING,
+    settings: { maxSequences, hostTier },
+  };
+  return { facts, reading: readingOf(metrics, settings, pinned) };
+}
+
+function poolBytes(layout: PagedLayout, blocks: number | null): number | null {
+  const bytes = unitBytes(layout);
+  return bytes === null || blocks === null ? null : bytes * blocks;
+}
+
+/** `auto` follows the model's own type, 16 bits wide in practice; what is packed tighter is rare. */
 function bytesPerElement(cacheDtype: string | null): number {
-  return cacheDtype?.startsWith('fp8') === true ? 1 : 2;
-}
-
-function metricWarnings(metrics: VllmMetrics): string[] {
-  const missing = [
-    metrics.blocks === null ? 'num_gpu_blocks' : null,
-    metrics.blockTokens === null ? `block_size, ${DEFAULT_BLOCK_TOKENS} assumed` : null,
-    metrics.usage === null ? 'KV cache usage' : null,
-    metrics.running === null ? 'running requests' : null,
-    metrics.waiting === null ? 'waiting requests' : null,
-    metrics.preemptions === null ? 'preemptions' : null,
-  ].filter((name) => name !== null);
-  const warnings = missing.map((name) => `/metrics does not tell ${name}`);
-  if (metrics.engines > 1) {
-    warnings.push(
-      `${metrics.engines} data-parallel engines answer here and are guarded as one of them: name each as a backend to use them all`,
-    );
-  }
-  return warnings;
+  return /^(fp8|int8)/.test(cacheDtype ?? '') ? 1 : 2;
 }

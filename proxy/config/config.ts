@@ -34,16 +34,32 @@ export interface Config {
     readonly maxBufferedBytes: number;
     readonly drainTimeoutMs: number;
     readonly responseMetadata: boolean;
+    /** Where GET and WebSockets may pass besides what the adapters name; `/*` ends one that holds below. */
+    readonly passthroughPaths: readonly string[];
   };
   readonly backends: readonly BackendConfig[];
   readonly engine: {
-    readonly adapter: 'auto' | 'llamacpp' | 'vllm' | 'transformers';
+    readonly adapter:
+      | 'auto'
+      | 'llamacpp'
+      | 'vllm'
+      | 'ollama'
+      | 'transformers'
+      | 'sglang'
+      | 'tgi'
+      | 'gpt-oss-hf'
+      | 'openai';
     readonly backendApiKey: string | null;
     /** The parsed content of `--model-config`, with the file's name; null when not given. */
     readonly modelConfig: { readonly path: string; readonly json: unknown } | null;
     readonly kvBytesPerElement: number | null;
     readonly kvLayout: 'auto' | 'split' | 'unified';
     readonly attention: 'eager' | 'flash';
+    /** Tokens that one image or one recording takes at most; null: the operator does not say. */
+    readonly imageTokens: number | null;
+    readonly audioTokens: number | null;
+    /** Requests that Ollama runs at a time; null: the operator does not say. */
+    readonly ollamaNumParallel: number | null;
     /** GPUs that one instance of the large pool spans. */
     readonly largeTensorParallel: number;
     readonly connectTimeoutMs: number;
@@ -67,7 +83,9 @@ export interface Config {
   readonly policy: PolicyConfig;
   readonly maxConcurrency: number | null;
   readonly probe: {
-    readonly gpuSource: 'auto' | 'nvidia-smi' | 'simulated' | 'none';
+    readonly gpuSource: 'auto' | 'nvml' | 'nvidia-smi' | 'dcgm' | 'unified' | 'simulated' | 'none';
+    /** null where it was not given: then `auto` asks no exporter. */
+    readonly dcgmUrl: string | null;
     /** Indexes or UUIDs of the GPUs the backends use; empty: all that are seen. */
     readonly gpuIds: readonly string[];
     readonly pollIntervalMs: number;

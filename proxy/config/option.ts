@@ -59,8 +59,12 @@ export function integer(
   return { ...number(description, fallback, traits), type: 'integer' };
 }
 
-export function integerOrNone(description: string, range: Range): Option<number | null> {
-  return { ...PLAIN, type: 'integer', description, default: null, range };
+export function integerOrNone(
+  description: string,
+  { unit, min, max }: NumberTraits,
+): Option<number | null> {
+  const range = { min, max };
+  return { ...PLAIN, type: 'integer', description, default: null, range, unit: unit ?? null };
 }
 
 export function choice<const C extends string>(

@@ -22,6 +22,7 @@ const SHARE = { min: 0.01, max: 1 };
 const POOL_SHARE = { min: 0.1, max: 10 };
 const MIB = { unit: 'MiB', min: 0, max: 16_777_216 };
 const SECONDS = { unit: 's', min: 0, max: 86_400 };
+const PART_TOKENS = { unit: 'tokens', min: 1, max: 16_777_216 };
 /** A timeout of 0 would fail everything at once. */
 const TIMEOUT_SECONDS = { unit: 's', min: 0.05, max: 86_400 };
 
@@ -40,6 +41,9 @@ const server = {
     min: 0.01,
   }),
   'drain-timeout': number('How long running answers may finish after SIGTERM.', 30, SECONDS),
+  'passthrough-path': list(
+    'Further path of a backend to which GET and WebSockets may pass; /* at its end: all below. Nothing that generates.',
+  ),
   'response-metadata': boolean('Put a `metadata` object into JSON answers.', false),
 };
 
@@ -48,7 +52,7 @@ const backends = {
   'backend-large': list('[name=]URL of a server of the multi-GPU pool; repeatable.'),
   adapter: choice(
     'Engine behind the backends; auto asks them.',
-    ['auto', 'llamacpp', 'vllm', 'transformers'],
+    ['auto', 'llamacpp', 'vllm', 'sglang', 'tgi', 'ollama', 'transformers', 'gpt-oss-hf', 'openai'],
     'auto',
   ),
   'backend-api-key-file': textOrNone('File with the key that the backends want.'),
@@ -70,6 +74,15 @@ const backends = {
     'transformers only: eager attention holds score matrices during prefill, flash none. The demo simulates flash unless told otherwise.',
     ['eager', 'flash'],
     'eager',
+  ),
+  'image-tokens': integerOrNone(
+    "Tokens that one image takes at most, where the model's config.json does not tell.",
+    PART_TOKENS,
+  ),
+  'audio-tokens': integerOrNone('Tokens that one recording takes at most.', PART_TOKENS),
+  'ollama-num-parallel': integerOrNone(
+    'Ollama only: its OLLAMA_NUM_PARALLEL, which it tells nowhere; none given: one request at a time.',
+    { min: 1, max: 1024 },
   ),
   'large-tensor-parallel': integer('GPUs that one server of the large pool spans.', 4, {
     min: 1,
@@ -175,8 +188,11 @@ const admission = {
 const probe = {
   'gpu-source': choice(
     'Where GPU memory is read.',
-    ['auto', 'nvidia-smi', 'simulated', 'none'],
+    ['auto', 'nvml', 'nvidia-smi', 'dcgm', 'unified', 'simulated', 'none'],
     'auto',
+  ),
+  'dcgm-url': textOrNone(
+    'Page of a DCGM exporter; with --gpu-source dcgm http://127.0.0.1:9400/metrics unless given.',
   ),
   'poll-interval-ms': integer('Time between two readings.', 500, {
     unit: 'ms',

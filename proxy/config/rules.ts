@@ -54,7 +54,17 @@ function checkAscending(
   });
 }
 
+const PASSTHROUGH_PATH = /^\/(?:[A-Za-z0-9._~/-]*)(?:(?<=\/)\*)?$/;
+
 function checkServer({ values, adminListen }: RuleInput, report: Report): void {
+  for (const path of values['passthrough-path']) {
+    if (!PASSTHROUGH_PATH.test(path) || /\/\/|\/\.\.?(\/|$)/.test(path)) {
+      report(
+        'passthrough-path',
+        `${path.slice(0, 80)} must be a plain path such as /ws or /assets/*`,
+      );
+    }
+  }
   if (values['tls-cert-file'] !== null && values['tls-key-file'] === null) {
     report('tls-cert-file', 'needs tls-key-file as well');
   }
@@ -115,7 +125,22 @@ function checkProbe({ values }: RuleInput, report: Report): void {
       `must be at least twice poll-interval-ms (${values['poll-interval-ms']} ms)`,
     );
   }
+  checkDcgmUrl(values, report);
   if (values['pressure-basis'] === 'gpu' && values['gpu-source'] === 'none') {
     report('pressure-basis', 'gpu needs a gpu-source that reads one');
+  }
+}
+
+function checkDcgmUrl(values: OptionValues, report: Report): void {
+  const text = values['dcgm-url'];
+  if (text === null) return;
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    report('dcgm-url', 'must be a URL like http://127.0.0.1:9400/metrics');
+  } else if (url.username !== '' || url.password !== '') {
+    report('dcgm-url', `the URL of ${url.host} holds credentials, which are not sent`);
+  }
+  if (!['auto', 'dcgm'].includes(values['gpu-source'])) {
+    report('dcgm-url', `is for a DCGM exporter, but the gpu-source is ${values['gpu-source']}`);
   }
 }

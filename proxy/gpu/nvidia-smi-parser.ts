@@ -3,6 +3,7 @@
  * A value that cannot be read becomes null with a reason, never 0.
  */
 import type { GpuReading } from '../state/gpu-source.ts';
+import { MIG_PARENT, SHARES_MEMORY } from './unknown-why.ts';
 
 /**
  * The columns, in order. The last one is a fixed word, so it is also the proof
@@ -35,8 +36,9 @@ const UUID = /^GPU-[0-9A-Za-z-]{1,64}$/;
 const WHOLE_NUMBER = /^\d{1,15}$/;
 /** `[N/A]`, `[Not Supported]`, `[Unknown Error]`, `[GPU requires reset]`, ... */
 const UNREADABLE = /^(\[[^\]]+\]|N\/A)$/;
+const NOT_SUPPORTED = new Set(['[N/A]', 'N/A', '[Not Supported]']);
 /** A GPU that has no MIG at all answers one of these. */
-const WITHOUT_MIG = new Set(['Disabled', '[N/A]', 'N/A', '[Not Supported]']);
+const WITHOUT_MIG = new Set(['Disabled', ...NOT_SUPPORTED]);
 
 /**
  * @param line one line of output, memory in MiB, without or with its line end
@@ -76,6 +78,8 @@ export function parseLine(line: string): SmiLine {
     name: printable(name),
     ...readMemory(total, used, mig),
     utilizationPercent: readPercent(utilization),
+    // A query by GPU tells no processes.
+    processes: null,
   };
   return { kind: 'gpu', reading };
 }
@@ -84,14 +88,13 @@ type Memory = Pick<GpuReading, 'totalBytes' | 'usedBytes' | 'unknownWhy'>;
 
 function readMemory(totalText: string, usedText: string, mig: string): Memory {
   if (mig === 'Enabled') {
-    return unknownMemory('MIG is enabled: the memory of the whole GPU says nothing of its parts');
+    return unknownMemory(MIG_PARENT);
   }
   const totalMib = readMib(totalText);
   const usedMib = readMib(usedText);
   // A total of 0 is how some drivers say that the GPU has no memory of its own.
-  if (totalMib === null || totalMib === 0) {
-    return unknownMemory(`memory.total is ${quoted(totalText)}`);
-  }
+  if (totalMib === 0 || NOT_SUPPORTED.has(totalText)) return unknownMemory(SHARES_MEMORY);
+  if (totalMib === null) return unknownMemory(`memory.total is ${quoted(totalText)}`);
   if (usedMib === null) {
     const unknownWhy = `memory.used is ${quoted(usedText)}`;
     return { totalBytes: totalMib * MIB, usedBytes: null, unknownWhy };

@@ -1,8 +1,7 @@
 import type { Clock } from '../state/clock.ts';
-import type { GpuReading, GpuSource, GpuSourceEvents } from '../state/gpu-source.ts';
-import { Backoff } from './backoff.ts';
+import type { GpuReading } from '../state/gpu-source.ts';
+import { PolledGpuSource } from './polled.ts';
 
-const READ_TIMEOUT_MS = 5_000;
 const MAX_GPUS = 64;
 
 export interface SimulatedGpuOptions {
@@ -16,73 +15,16 @@ export interface SimulatedGpuOptions {
   readonly clock: Clock;
 }
 
-/** Reads the GPUs that a simulated server imagines: one read at a time, a failed one after a backoff. */
-export class SimulatedGpuSource implements GpuSource {
-  readonly name = 'simulated';
-  readonly #options: SimulatedGpuOptions;
-  readonly #backoff = new Backoff();
-  #stopped = false;
-  /** The read under way. */
-  #reading: AbortController | null = null;
-  #cancelNext = (): void => {};
-  #polling: Promise<void> = Promise.resolve();
-
-  constructor(options: SimulatedGpuOptions) {
-    this.#options = options;
-  }
-
-  start(events: GpuSourceEvents): void {
-    this.#polling = this.#poll(events);
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#reading?.abort(new Error('stopped'));
-    this.#cancelNext();
-    await this.#polling;
-  }
-
-  async #poll(events: GpuSourceEvents): Promise<void> {
-    let gpus: readonly GpuReading[];
-    try {
-      gpus = toReadings(await this.#read());
-    } catch (error) {
-      if (this.#stopped) return;
-      const message = error instanceof Error ? error.message : String(error);
-      events.fault(`the simulated GPUs could not be read: ${message}`);
-      this.#pollAfter(this.#backoff.next(), events);
-      return;
-    }
-    if (this.#stopped) return;
-    this.#backoff.reset();
-    events.sample(gpus);
-    this.#pollAfter(this.#options.pollIntervalMs, events);
-  }
-
-  #pollAfter(delayMs: number, events: GpuSourceEvents): void {
-    // The event that was just given may have led to a stop.
-    if (this.#stopped) return;
-    this.#cancelNext = this.#options.clock.after(delayMs, () => {
-      this.#polling = this.#poll(events);
+/** Reads the GPUs that a simulated server imagines. */
+export class SimulatedGpuSource extends PolledGpuSource {
+  constructor({ read, pollIntervalMs, clock }: SimulatedGpuOptions) {
+    super({
+      name: 'simulated',
+      what: 'the simulated GPUs',
+      read: async (signal) => toReadings(await read(signal)),
+      pollIntervalMs,
+      clock,
     });
-  }
-
-  /** One read; rejects on timeout and on `stop` even if the reader ignores its signal. */
-  async #read(): Promise<unknown> {
-    const reading = new AbortController();
-    this.#reading = reading;
-    const cancelTimeout = this.#options.clock.after(READ_TIMEOUT_MS, () =>
-      reading.abort(new Error(`no answer within ${READ_TIMEOUT_MS} ms`)),
-    );
-    const aborted = new Promise<never>((_, reject) => {
-      reading.signal.addEventListener('abort', () => reject(reading.signal.reason), { once: true });
-    });
-    try {
-      return await Promise.race([this.#options.read(reading.signal), aborted]);
-    } finally {
-      cancelTimeout();
-      this.#reading = null;
-    }
   }
 }
 
@@ -104,7 +46,11 @@ function toReading(gpu: unknown, position: number): GpuReading {
   const totalBytes = numberIn(gpu, 'totalBytes', Number.MAX_SAFE_INTEGER, where);
   const usedBytes = numberIn(gpu, 'usedBytes', totalBytes, where);
   const utilizationPercent = numberIn(gpu, 'utilizationPercent', 100, where);
-  return { uuid, index, name, totalBytes, usedBytes, utilizationPercent, unknownWhy: null };
+  return {
+    ...{ uuid, index, name, totalBytes, usedBytes, utilizationPercent },
+    unknownWhy: null,
+    processes: null,
+  };
 }
 
 function numberIn(

@@ -1,6 +1,6 @@
 /** What is disclosed of a decision: the headers of an answer, and the optional `metadata` object. */
 import { createHash } from 'node:crypto';
-import type { Adapter } from '../../backend-adapters/adapter.ts';
+import type { Adapter, GenerationRoute } from '../../backend-adapters/adapter.ts';
 import { canonicalJson } from '../json/canonical.ts';
 import { JsonScanner } from '../json/scanner.ts';
 import { smallValue, splice } from '../json/splice.ts';
@@ -17,7 +17,19 @@ export const PROMPT_VERSION = 'canonical-1';
 const MAX_KEYED_BYTES = 256 * 1024;
 
 /** The members that make the prompt: two requests that agree in them have the same prefix. */
-const PROMPT_MEMBERS = ['model', 'messages', 'prompt', 'tools', 'tool_choice', 'response_format'];
+const PROMPT_MEMBERS = [
+  'model',
+  'messages',
+  'prompt',
+  'system',
+  'input',
+  'inputs',
+  'instructions',
+  'suffix',
+  'tools',
+  'tool_choice',
+  'response_format',
+];
 
 /**
  * SHA-256 of the canonical prompt, the same for the same request whatever its
@@ -45,6 +57,7 @@ export function decisionHeaders(requestId: string, decision: Decision): Headers 
 
 export interface Disclosure {
   readonly requestId: string;
+  readonly route: GenerationRoute;
   readonly shape: RequestShape;
   readonly admitted: Admitted;
   /** Fields that were changed, and those that this engine can't express. */
@@ -84,7 +97,7 @@ export function withMetadata(
   if ('code' in object) return answer;
   const { admitted, cacheKey, shape } = disclosure;
   const tags = tagsOf(admitted.instance);
-  const usage = adapter.usage(JSON.parse(answer.toString('utf8')));
+  const usage = adapter.usage(JSON.parse(answer.toString('utf8')), disclosure.route);
   const metadata = {
     request_id: disclosure.requestId,
     model_id: tags.modelId,

@@ -3,11 +3,15 @@
  * and death pass through in both directions.
  */
 import type { ServerResponse } from 'node:http';
+import { engineFault, engineWords } from './engine-fault.ts';
+import { Fault, whyBroken } from './fault.ts';
 import type { Ended, Forwarding } from './forwarding.ts';
 import { endToEnd } from './hop-headers.ts';
-import { Fault, whyBroken } from './problem.ts';
+import { tooLong } from './problem.ts';
 import { relayAnswer } from './relay-answer.ts';
 import { relayStream } from './relay-stream.ts';
+import { respondProblem } from './respond.ts';
+import { type FrameKind, JSON_LINES, SSE_EVENTS } from './stream-frames.ts';
 import type { UpstreamResponse } from './upstream.ts';
 import { chunksOf } from './upstream-chunks.ts';
 import { Watchdog } from './watchdog.ts';
@@ -15,7 +19,6 @@ import { endAnswer } from './write-out.ts';
 
 /** An engine's words for a refusal may quote the request; a longer text is no refusal. */
 const MAX_REFUSAL_BYTES = 1024 * 1024;
-const MAX_DETAIL_CHARS = 200;
 
 /**
  * Relays one exchange.
@@ -30,14 +33,21 @@ export async function forwardGeneration(
   try {
     if (answer.status >= 400) return await relayRefusal(forwarding, answer, response);
     const type = [answer.headers['content-type'] ?? ''].flat()[0] ?? '';
-    return type.toLowerCase().startsWith('text/event-stream')
-      ? await relayStream(forwarding, answer, response)
-      : await relayAnswer(forwarding, answer, response);
+    const frames = framesOf(type.toLowerCase());
+    return frames === null
+      ? await relayAnswer(forwarding, answer, response)
+      : await relayStream(forwarding, frames, answer, response);
   } catch (error) {
     // Whatever of the answer was not read would hold its connection for ever.
     answer.body.destroy();
     throw whyBroken(error, forwarding.abort.signal);
   }
+}
+
+/** null: an answer that is no stream. */
+function framesOf(contentType: string): FrameKind | null {
+  if (contentType.startsWith('text/event-stream')) return SSE_EVENTS;
+  return contentType.startsWith('application/x-ndjson') ? JSON_LINES : null;
 }
 
 async function open(forwarding: Forwarding): Promise<UpstreamResponse> {
@@ -52,6 +62,9 @@ async function open(forwarding: Forwarding): Promise<UpstreamResponse> {
       headers: forwarding.headers,
       body: forwarding.body,
       signal: abort.signal,
+      // llama-server closes the connection of a stream a moment after its end, and says so nowhere
+      // (measured, build 11669): the next request on it would be lost.
+      isLast: forwarding.streams,
     });
   } finally {
     patience.pause();
@@ -60,7 +73,7 @@ async function open(forwarding: Forwarding): Promise<UpstreamResponse> {
 
 /** The caller's own mistakes pass as they are; anything else is a fault of the backend. */
 async function relayRefusal(
-  { adapter, timeouts, abort, disclosed }: Forwarding,
+  { adapter, route, timeouts, abort, disclosed }: Forwarding,
   answer: UpstreamResponse,
   response: ServerResponse,
 ): Promise<Ended> {
@@ -74,13 +87,12 @@ async function relayRefusal(
   const body = Buffer.concat(chunks);
   const text = body.toString('utf8');
   const kind = adapter.classifyError(answer.status, text);
-  const engineIsFree = true;
-  if (kind === 'loading') throw new Fault('backend_loading', 'it is loading', { engineIsFree });
-  if (kind === 'busy') throw new Fault('backend_busy', 'it is busy', { engineIsFree });
-  if (kind !== 'client') {
-    const detail = `${kind}: status ${answer.status}: ${text.slice(0, MAX_DETAIL_CHARS)}`;
-    throw new Fault('backend_failed', detail, { engineIsFree });
+  if (kind === 'too-long') {
+    const problem = tooLong(engineWords(text));
+    respondProblem(response, problem, disclosed, route.api);
+    return { how: 'refused', status: problem.status };
   }
+  if (kind !== 'client') throw engineFault(kind, `status ${answer.status}: ${engineWords(text)}`);
   response.writeHead(answer.status, { ...endToEnd(answer.headers), ...disclosed });
   endAnswer(response, body, timeouts.writeStallTimeoutMs);
   return { how: 'refused', status: answer.status };

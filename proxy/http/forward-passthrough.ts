@@ -5,17 +5,25 @@
  * backend dies in the middle of an answer.
  */
 import { randomUUID } from 'node:crypto';
-import { Agent as HttpAgent, type IncomingMessage, type ServerResponse } from 'node:http';
+import {
+  type ClientRequest,
+  Agent as HttpAgent,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { pipeline } from 'node:stream';
+import { type Duplex, pipeline } from 'node:stream';
 import httpProxy from 'http-proxy-3';
 import type { PassthroughRoute } from '../../backend-adapters/adapter.ts';
 import type { Exchanges } from './exchanges.ts';
+import { Fault } from './fault.ts';
 import { endToEnd } from './hop-headers.ts';
-import { Fault, problemOfFault } from './problem.ts';
+import { refuseOnSocket } from './malformed.ts';
+import { problemOfFault, tooManyUpgrades } from './problem.ts';
 import { bodyTooLarge } from './read-body.ts';
 import { invite, respondProblem } from './respond.ts';
 import type { Tenants } from './tenants.ts';
+import { Watchdog } from './watchdog.ts';
 
 export interface PassthroughParts {
   readonly tenants: Tenants;
@@ -28,14 +36,26 @@ export interface PassthroughParts {
 
 const MAX_SOCKETS = 64;
 
-/** Whether the adapter lets this method and path through. HEAD goes where GET does. */
+/** Plain names only: nothing that another server might read as the way to another place. */
+const BELOW = /^(?!.*\/\/)(?!(?:.*\/)?\.\.?(?:\/|$))[A-Za-z0-9._~/-]+$/;
+
+/**
+ * Whether this method and path may pass. HEAD goes where GET does, and nothing
+ * with a body goes everywhere below a path.
+ */
 export function mayPass(
   routes: readonly PassthroughRoute[],
   method: string,
   path: string,
 ): boolean {
   const wanted = method === 'HEAD' ? 'GET' : method;
-  return routes.some((route) => route.method === wanted && route.path === path);
+  return routes.some((route) => {
+    if (route.method !== wanted) return false;
+    if (!route.path.endsWith('/*')) return route.path === path;
+    const parent = route.path.slice(0, -1);
+    const isBelow = path.startsWith(parent) && BELOW.test(path.slice(parent.length));
+    return isBelow && wanted !== 'POST';
+  });
 }
 
 export class Passthrough {
@@ -44,6 +64,7 @@ export class Passthrough {
   /** A connection for each request: one that was kept may be closing just as it is used again. */
   readonly #http = new HttpAgent({ maxSockets: MAX_SOCKETS });
   readonly #https = new HttpsAgent({ maxSockets: MAX_SOCKETS });
+  #upgraded = 0;
 
   constructor(parts: PassthroughParts) {
     this.#parts = parts;
@@ -84,6 +105,42 @@ export class Passthrough {
     };
     const options = { target, proxyTimeout: answerTimeoutMs, agent };
     this.#proxy.web(message, response, options, failed);
+  }
+
+  /** Joins a client that asks for a WebSocket with the backend at `target`, until either leaves. */
+  upgrade(target: string, message: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const { exchanges, tenants, answerTimeoutMs } = this.#parts;
+    if (this.#upgraded >= MAX_SOCKETS) {
+      refuseOnSocket(socket, tooManyUpgrades(), 'openai');
+      return;
+    }
+    this.#upgraded += 1;
+    const leave = exchanges.add({
+      id: randomUUID(),
+      tenant: tenants.tenantOf(message.headers) ?? '',
+      cancel: () => socket.destroy(),
+    });
+    // Until the backend has agreed, the library would leave the one side open when the other goes.
+    const impatience = new Watchdog(answerTimeoutMs, () => socket.destroy());
+    socket.once('close', () => {
+      impatience.pause();
+      this.#upgraded -= 1;
+      leave();
+    });
+    message.headers = {
+      ...this.#forwardedHeaders(message),
+      connection: 'Upgrade',
+      upgrade: 'websocket',
+    };
+    const agent = target.startsWith('https:') ? this.#https : this.#http;
+    const onRequest = (request: ClientRequest, ours: IncomingMessage): void => {
+      if (ours !== message) return;
+      this.#proxy.off('proxyReqWs', onRequest);
+      request.once('upgrade', () => impatience.pause());
+      socket.once('close', () => request.destroy());
+    };
+    this.#proxy.on('proxyReqWs', onRequest);
+    this.#proxy.ws(message, socket, head, { target, agent }, () => socket.destroy());
   }
 
   close(): void {

@@ -1,5 +1,5 @@
 /** What it takes to forward a request, and how that can end well. */
-import type { Adapter, Usage } from '../../backend-adapters/adapter.ts';
+import type { Adapter, GenerationRoute, Usage } from '../../backend-adapters/adapter.ts';
 import type { Headers } from './respond.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -12,9 +12,13 @@ export interface ForwardTimeouts {
 export interface Forwarding {
   readonly upstream: Upstream;
   readonly adapter: Adapter;
+  readonly route: GenerationRoute;
   readonly path: string;
   readonly headers: Record<string, string | string[]>;
   readonly body: Uint8Array;
+  readonly streams: boolean;
+  /** Whether the stream tells its usage for kvgate alone: the client did not ask for that event. */
+  readonly withholdsUsage: boolean;
   /** Added to the answer. */
   readonly disclosed: Headers;
   /** Makes a whole JSON answer into what the client gets; null: it goes as it came. */

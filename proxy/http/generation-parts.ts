@@ -1,5 +1,6 @@
 /** What the handlers of generation requests work with. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { GenerationRoute } from '../../backend-adapters/adapter.ts';
 import type { Admission } from '../state/admission.ts';
 import type { Drains } from '../state/drains.ts';
 import type { EngineMonitor } from '../state/engine-monitor.ts';
@@ -37,4 +38,5 @@ export interface Conversation {
   readonly tenant: string | null;
   readonly message: IncomingMessage;
   readonly response: ServerResponse;
+  readonly route: GenerationRoute;
 }

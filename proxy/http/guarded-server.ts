@@ -12,10 +12,13 @@ import {
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Log } from '../state/log.ts';
-import { malformed, PIPELINED, refuseUnparsed } from './malformed.ts';
-import { ClientGone, refusal } from './problem.ts';
-import { respondProblem } from './respond.ts';
+import { apiOfPath } from './api-errors.ts';
+import { ClientGone } from './fault.ts';
+import { malformed, PIPELINED, refuseOnSocket, refuseUnparsed } from './malformed.ts';
+import { refusal } from './problem.ts';
+import { pathOf, respondProblem } from './respond.ts';
 
 export interface Tls {
   readonly certPem: string;
@@ -23,6 +26,15 @@ export interface Tls {
 }
 
 export type Route = (message: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+
+/** Takes over a connection whose client asks for another protocol. */
+export type UpgradeRoute = (message: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** For servers that have nothing to upgrade to. */
+export const refuseUpgrade: UpgradeRoute = (message, socket) => {
+  const problem = refusal(426, 'upgrade_not_supported', 'Upgrade is not supported here.');
+  refuseOnSocket(socket, problem, apiOfPath(pathOf(message)));
+};
 
 /** Node's defaults let a slow client hold a connection for minutes. */
 export const LISTEN_LIMITS: ServerOptions = {
@@ -38,6 +50,7 @@ export function guardedServer(
   tls: Tls | null,
   limits: ServerOptions,
   route: Route,
+  upgrade: UpgradeRoute = refuseUpgrade,
 ): Server {
   const underWay = new WeakMap<Socket, ServerResponse>();
   const listener = (message: IncomingMessage, response: ServerResponse) => {
@@ -57,6 +70,12 @@ export function guardedServer(
       ? createServer(limits, listener)
       : createTlsServer({ ...limits, cert: tls.certPem, key: tls.keyPem }, listener);
   server.on('checkContinue', listener);
+  server.on('upgrade', (message: IncomingMessage, socket: Socket, head: Buffer) => {
+    socket.on('error', () => socket.destroy());
+    const problem = underWay.has(socket) ? PIPELINED : malformed(message, true);
+    if (problem === null) upgrade(message, socket, head);
+    else refuseOnSocket(socket, problem, apiOfPath(pathOf(message)));
+  });
   server.on('clientError', (error, socket: Socket) => {
     refuseUnparsed(error, socket, underWay.get(socket));
   });
@@ -80,11 +99,6 @@ async function routed(
       retry: 'unsaid',
     });
   }
-}
-
-/** The path as it came, without its query. */
-export function pathOf(message: IncomingMessage): string {
-  return (message.url ?? '').split('?', 1)[0] ?? '';
 }
 
 /** Listens, and resolves with the port. Rejects when the address can't be had. */

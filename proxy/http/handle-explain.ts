@@ -1,11 +1,23 @@
 /** `POST /explain`: the decision a body would get now; nothing is taken or forwarded. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { GenerationRoute, RequestKind } from '../../backend-adapters/adapter.ts';
 import type { Conversation, GenerationParts } from './generation-parts.ts';
+import { invalidRequest } from './problem.ts';
 import type { ReadRequest } from './read-body.ts';
 import { respondJson, respondProblem } from './respond.ts';
 import { readRequest, understand } from './understand-request.ts';
 import { closeOf } from './write-out.ts';
+
+/** The member by which a body shows its kind, where `?route=` does not name it. */
+const TELLING: ReadonlyArray<readonly [member: string, kind: RequestKind]> = [
+  ['messages', 'chat'],
+  ['input', 'responses'],
+  ['prompt', 'completion'],
+];
+
+/** What an answer to the operator looks like, and where a body goes that tells nothing of itself. */
+const BY_BODY: GenerationRoute = { path: '/v1/completions', kind: 'completion', api: 'openai' };
 
 /** @throws ClientGone when the client leaves before it has its answer */
 export async function handleExplain(
@@ -21,11 +33,19 @@ export async function handleExplain(
     tenant: parts.tenants.verifies ? 'operator' : 'anyone',
     message,
     response,
+    route: BY_BODY,
   };
   const read = await readRequest(parts, talk);
   if (read === null) return;
   try {
-    const understood = understand(parts, talk, read, routeOf(parts, read));
+    const named = new URLSearchParams(message.url?.split('?')[1] ?? '').get('route');
+    const route = named === null ? routeOf(parts, read) : parts.pools.routeOf(named);
+    if (route === null) {
+      const why = `no backend generates at ${named?.slice(0, 200)}`;
+      respondProblem(response, invalidRequest(why, 'route'));
+      return;
+    }
+    const understood = understand(parts, { ...talk, route }, read);
     if ('status' in understood) {
       respondProblem(response, understood);
       return;
@@ -37,9 +57,9 @@ export async function handleExplain(
   }
 }
 
-/** The route that the body would be sent to: only a chat has messages. */
-function routeOf({ pools }: GenerationParts, { object }: ReadRequest): string {
-  const kind = object.members.has('messages') ? 'chat' : 'completion';
+/** The first route that a body of this kind could be sent to. */
+function routeOf({ pools }: GenerationParts, { object }: ReadRequest): GenerationRoute {
+  const kind = TELLING.find(([member]) => object.members.has(member))?.[1] ?? BY_BODY.kind;
   const routes = pools.spokesman?.adapter.generationRoutes ?? [];
-  return routes.find((route) => route.kind === kind)?.path ?? '';
+  return routes.find((route) => route.kind === kind) ?? BY_BODY;
 }

@@ -4,16 +4,11 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Api, GenerationRoute } from '../../backend-adapters/adapter.ts';
 import { decisionHeaders } from './disclose.ts';
+import { ClientGone, Fault } from './fault.ts';
 import type { Conversation, GenerationParts } from './generation-parts.ts';
-import {
-  ClientGone,
-  Fault,
-  type Problem,
-  problemOfFault,
-  problemOfRejection,
-  refusal,
-} from './problem.ts';
+import { type Problem, problemOfFault, problemOfRejection, refusal } from './problem.ts';
 import { respondProblem } from './respond.ts';
 import { serveAdmitted } from './serve-admitted.ts';
 import { readRequest, understand } from './understand-request.ts';
@@ -22,6 +17,7 @@ import { closeOf } from './write-out.ts';
 /** Answers a request to a route that generates. Never rejects. */
 export async function handleGeneration(
   parts: GenerationParts,
+  route: GenerationRoute,
   message: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -40,9 +36,9 @@ export async function handleGeneration(
   });
   const closed = closeOf(response, abort);
   try {
-    await converse(parts, { id, abort, tenant, message, response });
+    await converse(parts, { id, abort, tenant, message, response, route });
   } catch (error) {
-    answerFault(parts, error, id, response);
+    answerFault(parts, error, id, response, route.api);
   } finally {
     await closed;
     leave();
@@ -50,14 +46,13 @@ export async function handleGeneration(
 }
 
 async function converse(parts: GenerationParts, talk: Conversation): Promise<void> {
-  const { message, response, id, abort } = talk;
+  const { response, id, abort, route } = talk;
   const read = await readRequest(parts, talk);
   if (read === null) return;
   try {
-    const path = (message.url ?? '').split('?', 1)[0] ?? '';
-    const understood = understand(parts, talk, read, path);
+    const understood = understand(parts, talk, read);
     if ('status' in understood) {
-      respondProblem(response, understood, { 'x-request-id': id });
+      respondProblem(response, understood, { 'x-request-id': id }, route.api);
       return;
     }
     const result = await parts.admission.admit(understood.admission, abort.signal);
@@ -67,7 +62,7 @@ async function converse(parts: GenerationParts, talk: Conversation): Promise<voi
       case 'rejected': {
         logDecision(parts, id, result.decision, null);
         const headers = decisionHeaders(id, result.decision);
-        respondProblem(response, problemOfRejection(result.decision), headers);
+        respondProblem(response, problemOfRejection(result.decision), headers, route.api);
         return;
       }
       case 'admitted': {
@@ -87,6 +82,7 @@ function answerFault(
   error: unknown,
   id: string,
   response: ServerResponse,
+  api: Api,
 ): void {
   if (error instanceof ClientGone) {
     response.destroy();
@@ -100,7 +96,7 @@ function answerFault(
     if (!(error instanceof Fault)) response.destroy();
     return;
   }
-  respondProblem(response, problem, { 'x-request-id': id });
+  respondProblem(response, problem, { 'x-request-id': id }, api);
 }
 
 function problemOf(error: unknown): Problem {

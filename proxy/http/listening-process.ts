@@ -1,7 +1,8 @@
 /**
- * The command line of the process that listens on a local port, read from
- * /proc. Some engines tell their most important settings nowhere else. It is
- * a help where it works (same host, same PID namespace), never needed.
+ * The processes behind a local port, read from /proc: their command line, which
+ * tells settings that some engines tell nowhere else, and their PIDs, by which
+ * GPU memory is told apart. It is a help where it works (same host, same PID
+ * namespace), never needed.
  */
 import { readdir, readFile, readlink } from 'node:fs/promises';
 
@@ -10,22 +11,68 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 /** @returns the arguments, the program's name first; null when they can't be seen */
 export async function commandLineBehind(url: string): Promise<readonly string[] | null> {
-  const { hostname, port, protocol } = new URL(url);
-  if (!LOOPBACK.test(hostname)) return null;
-  const portNumber = port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
   try {
-    const inodes = await listeningInodes(portNumber);
-    if (inodes.size === 0) return null;
-    for (const pid of await readdir('/proc')) {
-      if (/^\d+$/.test(pid) && (await holdsSocket(pid, inodes))) {
-        const text = await readFile(`/proc/${pid}/cmdline`, 'utf8');
-        return text.split('\0').filter((argument) => argument !== '');
-      }
+    for await (const pid of listenersAt(url)) {
+      const text = await readFile(`/proc/${pid}/cmdline`, 'utf8');
+      return text.split('\0').filter((argument) => argument !== '');
     }
   } catch {
     // No /proc, or not ours to read: the operator can still say it by flags.
   }
   return null;
+}
+
+/**
+ * Whoever listens there, and everything they started: engines leave the GPU to
+ * workers of theirs.
+ * @returns null when nobody can be seen
+ */
+export async function processesBehind(url: string): Promise<ReadonlySet<number> | null> {
+  const pids = new Set<number>();
+  try {
+    for await (const pid of listenersAt(url)) pids.add(Number(pid));
+    if (pids.size === 0) return null;
+    const children = await childrenByParent();
+    // A set yields what is added to it while it is gone through.
+    for (const pid of pids) {
+      for (const child of children.get(pid) ?? []) pids.add(child);
+    }
+    return pids;
+  } catch {
+    return null;
+  }
+}
+
+/** Processes that hold the listening socket: a parent, and children that inherited it. */
+async function* listenersAt(url: string): AsyncGenerator<string> {
+  const { hostname, port, protocol } = new URL(url);
+  if (!LOOPBACK.test(hostname)) return;
+  const inodes = await listeningInodes(port === '' ? defaultPort(protocol) : Number(port));
+  if (inodes.size === 0) return;
+  for (const pid of await processIds()) {
+    if (await holdsSocket(pid, inodes)) yield pid;
+  }
+}
+
+function defaultPort(protocol: string): number {
+  return protocol === 'https:' ? 443 : 80;
+}
+
+async function processIds(): Promise<readonly string[]> {
+  return (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+}
+
+async function childrenByParent(): Promise<ReadonlyMap<number, readonly number[]>> {
+  const children = new Map<number, number[]>();
+  for (const pid of await processIds()) {
+    // A process that has ended meanwhile has no children to find.
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+    // proc_pid_stat(5): `pid (comm) state ppid ...`, and comm may hold anything.
+    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? Number.NaN);
+    if (Number.isNaN(parent)) continue;
+    children.set(parent, [...(children.get(parent) ?? []), Number(pid)]);
+  }
+  return children;
 }
 
 async function listeningInodes(port: number): Promise<ReadonlySet<string>> {

@@ -3,6 +3,7 @@
  * (values with a reason) and faults (exceptions with a code) alike.
  */
 import type { RejectDecision, RejectReason } from '../policy/types.ts';
+import type { Fault, FaultCode } from './fault.ts';
 
 export interface Problem {
   readonly status: number;
@@ -13,51 +14,6 @@ export interface Problem {
   readonly param: string | null;
   /** When to come back: a time, `never` (retrying can't help), or nothing is said. */
   readonly retry: { readonly afterMs: number } | 'never' | 'unsaid';
-}
-
-export type FaultCode =
-  | 'backend_failed'
-  | 'backend_timeout'
-  | 'backend_loading'
-  | 'backend_busy'
-  | 'cancelled'
-  | 'draining';
-
-export interface FaultDetail {
-  /** The original error. */
-  readonly cause?: unknown;
-  /** Whether the engine surely holds nothing of the request: it never had it, or it is done with it. */
-  readonly engineIsFree?: boolean;
-}
-
-/** A fault on the way to the backend or at it, or an end from outside. `code` is stable. */
-export class Fault extends Error {
-  readonly code: FaultCode;
-  readonly engineIsFree: boolean;
-
-  constructor(code: FaultCode, message: string, { cause, engineIsFree = false }: FaultDetail = {}) {
-    super(message, { cause });
-    this.name = 'Fault';
-    this.code = code;
-    this.engineIsFree = engineIsFree;
-  }
-}
-
-/** The client left, or stopped reading: there is nobody to be answered. */
-export class ClientGone extends Error {
-  readonly code = 'client_gone';
-
-  constructor(how: 'closed its connection' | 'stopped reading') {
-    super(`the client ${how}`);
-    this.name = 'ClientGone';
-  }
-}
-
-/** Why an exchange broke off: what aborted it, or else a fault of its backend. */
-export function whyBroken(error: unknown, signal: AbortSignal): Fault | ClientGone {
-  const cause: unknown = signal.aborted ? signal.reason : error;
-  if (cause instanceof Fault || cause instanceof ClientGone) return cause;
-  return new Fault('backend_failed', 'the backend broke off its answer', { cause });
 }
 
 interface Row {
@@ -150,6 +106,12 @@ const FAULTS: Readonly<Record<FaultCode, Row>> = {
     message: 'The backend is busy.',
     retriable: true,
   },
+  backend_suspect: {
+    status: 503,
+    code: 'server_is_overloaded',
+    message: 'The backend failed and gets no work until it has shown that it can generate.',
+    retriable: true,
+  },
   cancelled: {
     // Not in any RFC, but what proxies and Ollama call a request that was cancelled.
     status: 499,
@@ -198,9 +160,27 @@ export function invalidRequest(message: string, param: string | null = null): Pr
   return { status: 400, code: 'invalid_request_error', message, param, retry: 'never' };
 }
 
+/** The engine itself refuses the request as too long, in its own words. */
+export function tooLong(words: string): Problem {
+  const { status, code } = REJECTIONS.never_fits;
+  const message = `The backend takes no request this long: ${words}`;
+  return { status, code, message, param: null, retry: 'never' };
+}
+
 /** Any other refusal that a retry of the same request can't mend. */
 export function refusal(status: number, code: string, message: string): Problem {
   return { status, code, message, param: null, retry: 'never' };
+}
+
+/** Each upgraded connection is held as long as its client likes, so there is a limit to them. */
+export function tooManyUpgrades(): Problem {
+  return {
+    status: 503,
+    code: 'server_is_overloaded',
+    message: 'Too many WebSockets are open; try again later.',
+    param: null,
+    retry: { afterMs: UNKNOWN_WAIT_MS },
+  };
 }
 
 /** All buffers are in use by other requests' bodies. */

@@ -3,9 +3,10 @@
  * to be added to it, as a whole. One that breaks off destroys the socket.
  */
 import type { ServerResponse } from 'node:http';
+import { engineFault } from './engine-fault.ts';
+import { whyBroken } from './fault.ts';
 import type { Ended, Forwarding } from './forwarding.ts';
 import { endToEnd } from './hop-headers.ts';
-import { whyBroken } from './problem.ts';
 import type { UpstreamResponse } from './upstream.ts';
 import { chunksOf } from './upstream-chunks.ts';
 import { endAnswer, writeOut } from './write-out.ts';
@@ -21,18 +22,19 @@ export async function relayAnswer(
   answer: UpstreamResponse,
   response: ServerResponse,
 ): Promise<Ended> {
-  const { adapter, timeouts, abort, transform, onTokens } = forwarding;
+  const { adapter, route, timeouts, abort, transform, onTokens } = forwarding;
+  const isHeld = transform !== null || adapter.hiddenFailure !== undefined;
   const stallTimeoutMs = timeouts.writeStallTimeoutMs;
   const kept: Buffer[] = [];
   let bytes = 0;
-  if (transform === null) sendHead(forwarding, answer, response);
+  if (!isHeld) sendHead(forwarding, answer, response);
   try {
     for await (const chunk of chunksOf(answer.body, timeouts.streamIdleTimeoutMs, abort)) {
       bytes += chunk.length;
       const due = response.headersSent ? [chunk] : [...kept, chunk];
       if (bytes <= MAX_KEPT_BYTES) kept.push(chunk);
       else kept.length = 0;
-      if (transform !== null && bytes <= MAX_KEPT_BYTES) continue;
+      if (isHeld && bytes <= MAX_KEPT_BYTES) continue;
       if (!response.headersSent) sendHead(forwarding, answer, response);
       for (const piece of due) await writeOut(response, piece, stallTimeoutMs, abort);
     }
@@ -41,10 +43,13 @@ export async function relayAnswer(
     throw whyBroken(error, abort.signal);
   }
   const whole = Buffer.concat(kept);
-  if (response.headersSent || transform === null) endAnswer(response, NOTHING, stallTimeoutMs);
-  else sendChanged(forwarding, answer, transform(whole), response);
+  const value = bytes > MAX_KEPT_BYTES ? null : parsed(whole);
+  const failure = response.headersSent ? null : (adapter.hiddenFailure?.(value, route) ?? null);
+  if (failure !== null) throw engineFault(failure, 'an answer that says 200 and holds nothing');
+  if (response.headersSent) endAnswer(response, NOTHING, stallTimeoutMs);
+  else sendWhole(forwarding, answer, transform === null ? whole : transform(whole), response);
 
-  const usage = bytes > MAX_KEPT_BYTES ? null : adapter.usage(parsed(whole));
+  const usage = adapter.usage(value, route);
   const outputTokens = usage?.completionTokens ?? 0;
   if (outputTokens > 0) onTokens(outputTokens);
   return { how: 'complete', usage, outputTokens };
@@ -58,18 +63,18 @@ function sendHead(
   response.writeHead(answer.status, { ...endToEnd(answer.headers), ...disclosed });
 }
 
-function sendChanged(
+function sendWhole(
   { disclosed, timeouts }: Forwarding,
   answer: UpstreamResponse,
-  changed: Buffer,
+  body: Buffer,
   response: ServerResponse,
 ): void {
   response.writeHead(answer.status, {
     ...endToEnd(answer.headers, REPLACED),
     ...disclosed,
-    'content-length': changed.length,
+    'content-length': body.length,
   });
-  endAnswer(response, changed, timeouts.writeStallTimeoutMs);
+  endAnswer(response, body, timeouts.writeStallTimeoutMs);
 }
 
 function parsed(body: Buffer): unknown {

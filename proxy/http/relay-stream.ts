@@ -1,15 +1,23 @@
 /**
  * Relays a stream of events: whole ones, not a byte changed, with backpressure.
  * A broken stream ends in one error event and a destroyed socket, never in a
- * clean end that a client would read as success.
+ * clean end that a client would read as success. An engine that fails with its
+ * first event has not begun: its client gets the status of the failure.
  */
 import type { ServerResponse } from 'node:http';
-import type { Adapter, Usage } from '../../backend-adapters/adapter.ts';
+import type {
+  Adapter,
+  GenerationRoute,
+  StreamEvent,
+  Usage,
+} from '../../backend-adapters/adapter.ts';
+import { errorFrame } from './api-errors.ts';
+import { engineFault } from './engine-fault.ts';
+import { ClientGone, Fault, whyBroken } from './fault.ts';
 import type { Ended, Forwarding } from './forwarding.ts';
 import { endToEnd } from './hop-headers.ts';
-import { ClientGone, Fault, problemOfFault, whyBroken } from './problem.ts';
-import { errorBody } from './respond.ts';
-import { SseFrames } from './sse-frames.ts';
+import { problemOfFault } from './problem.ts';
+import { type FrameKind, StreamFrames } from './stream-frames.ts';
 import type { UpstreamResponse } from './upstream.ts';
 import { chunksOf } from './upstream-chunks.ts';
 import { cutShort, endAnswer, writeOut } from './write-out.ts';
@@ -20,57 +28,91 @@ const REPLACED: ReadonlySet<string> = new Set(['content-length']);
 /** What the events seen so far add up to. */
 class Seen {
   readonly #adapter: Adapter;
+  readonly #route: GenerationRoute;
   ended = false;
-  /** The engine's own error event; it was passed on like any other. */
+  /** The engine's own error event. */
   error: string | null = null;
   outputTokens = 0;
   usage: Usage | null = null;
 
-  constructor(adapter: Adapter) {
+  constructor(adapter: Adapter, route: GenerationRoute) {
     this.#adapter = adapter;
+    this.#route = route;
   }
 
-  add(data: string): void {
-    const event = this.#adapter.streamEvent(data);
+  add(data: string): StreamEvent {
+    const event = this.#adapter.streamEvent(data, this.#route);
     this.ended ||= event.isEnd;
     this.error ??= event.error;
-    this.outputTokens += event.outputTokens;
-    this.usage = event.usage ?? this.usage;
+    this.usage = merged(this.usage, event.usage);
+    // Some engines put several tokens into an event, and tell how many there are by now.
+    const told = event.usage?.completionTokens ?? 0;
+    this.outputTokens = Math.max(this.outputTokens + event.outputTokens, told);
+    return event;
   }
 }
 
-/** @throws Fault or ClientGone when the stream broke; the client was told by then */
+/** Some tell the prompt when a stream begins and the output when it ends. */
+function merged(known: Usage | null, told: Usage | null): Usage | null {
+  if (known === null || told === null) return told ?? known;
+  return {
+    promptTokens: told.promptTokens ?? known.promptTokens,
+    completionTokens: told.completionTokens ?? known.completionTokens,
+    cachedTokens: told.cachedTokens ?? known.cachedTokens,
+  };
+}
+
+/** @throws Fault or ClientGone when the stream broke; the client was told by then if `headersSent` */
 export async function relayStream(
   forwarding: Forwarding,
+  kind: FrameKind,
   answer: UpstreamResponse,
   response: ServerResponse,
 ): Promise<Ended> {
-  const { adapter, timeouts, abort, disclosed, onTokens } = forwarding;
-  const frames = new SseFrames();
-  const seen = new Seen(adapter);
-  response.writeHead(answer.status, { ...endToEnd(answer.headers, REPLACED), ...disclosed });
-  response.flushHeaders();
+  const { adapter, route, timeouts, abort, withholdsUsage, onTokens } = forwarding;
+  const seen = new Seen(adapter, route);
+  const frames = new StreamFrames(kind, (data) => {
+    // vLLM ends even a failed stream with [DONE]: nothing goes out after an error.
+    const failedBefore = seen.error !== null;
+    const { isUsageOnly } = seen.add(data);
+    return !failedBefore && !(isUsageOnly && withholdsUsage);
+  });
   try {
     for await (const chunk of chunksOf(answer.body, timeouts.streamIdleTimeoutMs, abort)) {
-      const { bytes, data } = frames.push(chunk);
-      for (const text of data) seen.add(text);
-      if (data.length > 0) onTokens(seen.outputTokens);
+      const bytes = frames.push(chunk);
+      if (!response.headersSent) {
+        if (seen.error !== null && seen.outputTokens === 0)
+          throw failureOf(forwarding, answer, seen.error);
+        if (bytes.length === 0) continue;
+        sendHead(forwarding, answer, response);
+      }
+      onTokens(seen.outputTokens);
       await writeOut(response, bytes, timeouts.writeStallTimeoutMs, abort);
     }
-    if (seen.error !== null) throw engineError(seen.error);
+    if (seen.error !== null) throw failureOf(forwarding, answer, seen.error);
     if (!seen.ended) throw unfinished();
   } catch (error) {
     const why = whyBroken(error, abort.signal);
-    breakOff(response, why, seen.error !== null);
+    if (response.headersSent) breakOff(response, why, forwarding, seen.error !== null);
     throw why;
   }
+  if (!response.headersSent) sendHead(forwarding, answer, response);
   endAnswer(response, frames.rest, timeouts.writeStallTimeoutMs);
   return { how: 'complete', usage: seen.usage, outputTokens: seen.outputTokens };
 }
 
-function engineError(text: string): Fault {
-  const message = `the engine reported an error in its stream: ${text.slice(0, 200)}`;
-  return new Fault('backend_failed', message, { engineIsFree: true });
+function sendHead(
+  { disclosed }: Forwarding,
+  answer: UpstreamResponse,
+  response: ServerResponse,
+): void {
+  response.writeHead(answer.status, { ...endToEnd(answer.headers, REPLACED), ...disclosed });
+  response.flushHeaders();
+}
+
+/** The stream's status says nothing about its error; only the engine's words do. */
+function failureOf({ adapter }: Forwarding, { status }: UpstreamResponse, text: string): Fault {
+  return engineFault(adapter.classifyError(status, text), `in its stream: ${text}`);
 }
 
 function unfinished(): Fault {
@@ -78,13 +120,15 @@ function unfinished(): Fault {
 }
 
 /** After a byte went out there is no status left to answer with: say it in the stream, and cut. */
-function breakOff(response: ServerResponse, why: Fault | ClientGone, alreadyTold: boolean): void {
+function breakOff(
+  response: ServerResponse,
+  why: Fault | ClientGone,
+  { route }: Forwarding,
+  alreadyTold: boolean,
+): void {
   if (why instanceof ClientGone) {
     response.destroy();
     return;
   }
-  cutShort(
-    response,
-    alreadyTold ? '' : `data: ${JSON.stringify(errorBody(problemOfFault(why)))}\n\n`,
-  );
+  cutShort(response, alreadyTold ? '' : errorFrame(problemOfFault(why), route.api));
 }

@@ -1,6 +1,8 @@
 /** Writes answers of our own: JSON, and problems in the caller's dialect. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { finished } from 'node:stream';
+import type { Api } from '../../backend-adapters/adapter.ts';
+import { apiOfPath, errorBody } from './api-errors.ts';
 import type { Problem } from './problem.ts';
 
 export type Headers = Readonly<Record<string, string>>;
@@ -48,19 +50,6 @@ function writeText(
   if (response.req.method !== 'HEAD') response.write(body);
 }
 
-/** The error body in OpenAI's dialect. */
-export function errorBody(problem: Problem): { error: Record<string, string | null> } {
-  const { message, param, code } = problem;
-  return { error: { message, type: errorType(problem.status), param, code } };
-}
-
-function errorType(status: number): string {
-  if (status === 429) return 'rate_limit_error';
-  if (status === 401) return 'authentication_error';
-  if (status === 403) return 'permission_error';
-  return status >= 500 ? 'server_error' : 'invalid_request_error';
-}
-
 /**
  * Retry headers as the official SDKs read them. Retry-After is at least the
  * predicted wait, so that whoever obeys it does not come too early.
@@ -74,21 +63,27 @@ function retryHeaders(retry: Problem['retry'], random: number): Headers {
   return { 'retry-after': String(Math.ceil(waitMs / 1000)), 'retry-after-ms': String(waitMs) };
 }
 
+/** The path as it came, without its query. */
+export function pathOf({ url = '' }: IncomingMessage): string {
+  return url.split('?', 1)[0] ?? '';
+}
+
 /**
- * Answers with a problem; an answer that has begun is cut. While the request's
+ * Answers with a problem in the words of `api`; an answer that has begun is cut. While the request's
  * body is still coming, the connection closes with the answer.
  */
 export function respondProblem(
   response: ServerResponse,
   problem: Problem,
   headers: Headers = {},
+  api: Api = apiOfPath(pathOf(response.req)),
 ): void {
   if (response.headersSent) {
     response.destroy();
     return;
   }
   const unread = hasBody(response.req) && !response.req.complete;
-  const text = JSON.stringify(errorBody(problem));
+  const text = JSON.stringify(errorBody(problem, api));
   writeText(response, problem.status, text, 'application/json', {
     ...headers,
     ...retryHeaders(problem.retry, Math.random()),

@@ -4,15 +4,16 @@
  * be at work, when it has drained.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Rewrite } from '../../backend-adapters/adapter.ts';
+import type { GenerationRoute, Rewrite } from '../../backend-adapters/adapter.ts';
 import { splice } from '../json/splice.ts';
 import type { Admitted } from '../state/admission-result.ts';
+import { type Instance, routeIn } from '../state/pools.ts';
 import { cacheKeyOf, type Disclosure, disclosureHeaders, withMetadata } from './disclose.ts';
+import { ClientGone, Fault } from './fault.ts';
 import { forwardGeneration } from './forward-generation.ts';
 import type { Forwarding } from './forwarding.ts';
 import type { Conversation, GenerationParts } from './generation-parts.ts';
 import { endToEnd } from './hop-headers.ts';
-import { ClientGone, Fault } from './problem.ts';
 import type { Tenants } from './tenants.ts';
 import type { Understood } from './understand-request.ts';
 
@@ -23,9 +24,11 @@ const NOT_FORWARDED: ReadonlySet<string> = new Set([
   'accept-encoding',
   // llama.cpp would go on generating for such a request after its client has left.
   'x-conversation-id',
+  // Which rank of an engine serves a request is decided with its lease.
+  'x-data-parallel-rank',
 ]);
 
-const UNTOUCHED: Rewrite = { edits: [], changed: [], skipped: [] };
+const UNTOUCHED: Rewrite = { edits: [], changed: [], skipped: [], asksForUsage: false };
 
 /** @throws Fault or ClientGone when it fails; nothing was answered then unless `headersSent` */
 export async function serveAdmitted(
@@ -34,20 +37,27 @@ export async function serveAdmitted(
   understood: Understood,
   admitted: Admitted,
 ): Promise<void> {
-  const { lease } = admitted;
+  const { lease, instance } = admitted;
   try {
     const { scanned, shape } = understood;
+    // The engine that was chosen may have its own way with this path.
+    const route = routeIn(instance.adapter, scanned.route.path) ?? scanned.route;
     const rewrite = admitted.observed
       ? UNTOUCHED
-      : admitted.instance.adapter.rewrite(scanned, shape, admitted.decision.grant);
+      : instance.adapter.rewrite({ ...scanned, route }, shape, admitted.decision.grant);
     const progress = parts.settlement.begin(admitted, shape, rewrite.changed.length > 0);
-    const forwarding = forwardingOf(parts, talk, understood, admitted, rewrite, progress.tokens);
+    const forwarding = forwardingOf(parts, talk, understood, {
+      admitted,
+      route,
+      rewrite,
+      onTokens: progress.tokens,
+    });
     const ended = await forwardGeneration(forwarding, talk.response);
     lease.end();
     if (ended.how === 'complete') progress.complete(ended);
   } catch (error) {
     if (error instanceof Fault && error.engineIsFree) lease.end();
-    noteFailure(parts, admitted.instance.name, error, talk.response.headersSent);
+    noteFailure(parts, instance.name, error, talk.response.headersSent);
     throw error;
   } finally {
     if (lease.state === 'open') parts.drains.drain(lease);
@@ -58,14 +68,19 @@ function forwardingOf(
   parts: GenerationParts,
   { id, message, abort }: Conversation,
   { scanned, shape }: Understood,
-  admitted: Admitted,
-  rewrite: Rewrite,
-  onTokens: Forwarding['onTokens'],
+  sending: {
+    readonly admitted: Admitted;
+    readonly route: GenerationRoute;
+    readonly rewrite: Rewrite;
+    readonly onTokens: Forwarding['onTokens'];
+  },
 ): Forwarding {
+  const { admitted, route, rewrite, onTokens } = sending;
   const { instance } = admitted;
   const { adapter } = instance;
   const disclosure: Disclosure = {
     requestId: id,
+    route,
     shape,
     admitted,
     changed: rewrite.changed,
@@ -75,9 +90,12 @@ function forwardingOf(
   return {
     upstream: parts.upstreamOf(instance.name),
     adapter,
-    path: message.url ?? scanned.path,
-    headers: forwardedHeaders(parts.tenants, message),
+    route,
+    path: message.url ?? route.path,
+    headers: { ...forwardedHeaders(parts.tenants, message), ...rankHeaders(instance) },
     body: splice(scanned.body, scanned.object, rewrite.edits),
+    streams: shape.stream,
+    withholdsUsage: rewrite.asksForUsage,
     disclosed: disclosureHeaders(disclosure),
     transform:
       parts.responseMetadata && !shape.stream
@@ -102,6 +120,12 @@ function forwardedHeaders(
   return { ...headers, 'accept-encoding': 'identity' };
 }
 
+/** Pins the request to the data-parallel rank whose pool its lease was taken from. */
+function rankHeaders({ adapter, rank }: Instance): Readonly<Record<string, string>> {
+  const name = adapter?.rankHeader ?? null;
+  return name === null || rank === null ? {} : { [name]: String(rank) };
+}
+
 /** Counts who ended the request, and looks at once after a backend that failed. */
 function noteFailure(
   parts: GenerationParts,
@@ -123,6 +147,10 @@ function noteFailure(
     case 'backend_loading':
       if (answering) parts.settlement.cancelled('backend');
       void parts.engines.probeNow(instance);
+      return;
+    case 'backend_suspect':
+      if (answering) parts.settlement.cancelled('backend');
+      parts.engines.suspect(instance, error.message);
       return;
     case 'backend_busy':
       return;

@@ -4,14 +4,24 @@
  * names is refused, never forwarded.
  */
 import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { GenerationRoute, PassthroughRoute } from '../../backend-adapters/adapter.ts';
 import type { Log } from '../state/log.ts';
 import type { Pools } from '../state/pools.ts';
+import { apiOfPath } from './api-errors.ts';
 import type { Exchanges } from './exchanges.ts';
 import { mayPass } from './forward-passthrough.ts';
-import { guardedServer, LISTEN_LIMITS, pathOf, type Route, type Tls } from './guarded-server.ts';
+import {
+  guardedServer,
+  LISTEN_LIMITS,
+  refuseUpgrade,
+  type Tls,
+  type UpgradeRoute,
+} from './guarded-server.ts';
+import { refuseOnSocket } from './malformed.ts';
 import { isOpenPath, isOperatorPath } from './operator-routes.ts';
-import { noBackend, refusal, shuttingDown } from './problem.ts';
-import { respondProblem } from './respond.ts';
+import { noBackend, type Problem, refusal, shuttingDown } from './problem.ts';
+import { pathOf, respondProblem } from './respond.ts';
 import type { Tenants } from './tenants.ts';
 
 export interface GateParts {
@@ -19,10 +29,19 @@ export interface GateParts {
   readonly tenants: Tenants;
   readonly exchanges: Exchanges;
   readonly log: Log;
-  readonly generate: Route;
+  readonly generate: GenerationHandler;
   readonly operate: OperatorRoute;
   readonly pass: (target: string, message: IncomingMessage, response: ServerResponse) => void;
+  readonly upgrade: (target: string, ...upgrade: Parameters<UpgradeRoute>) => void;
+  /** Paths that may pass besides those the adapters name. */
+  readonly passthroughRoutes: readonly PassthroughRoute[];
 }
+
+type GenerationHandler = (
+  route: GenerationRoute,
+  message: IncomingMessage,
+  response: ServerResponse,
+) => Promise<void>;
 
 type OperatorRoute = (
   path: string,
@@ -37,7 +56,7 @@ export function dataServer(
   operatorHere: boolean,
   limits: ServerOptions = LISTEN_LIMITS,
 ): Server {
-  return guardedServer(parts.log, tls, limits, (message, response) => {
+  const route = (message: IncomingMessage, response: ServerResponse) => {
     const path = pathOf(message);
     if (isOperatorPath(path)) {
       if (operatorHere || isOpenPath(path)) return parts.operate(path, message, response);
@@ -47,17 +66,18 @@ export function dataServer(
       respondProblem(response, shuttingDown());
       return;
     }
-    const adapters = parts.pools.instances.flatMap(({ adapter }) => adapter ?? []);
-    const generates = adapters.some(({ generationRoutes }) =>
-      generationRoutes.some((route) => route.path === path),
-    );
-    if (generates) {
-      if (message.method === 'POST') return parts.generate(message, response);
-      respondProblem(response, refusal(405, 'method_not_allowed', `${path} takes POST.`));
+    const generation = parts.pools.routeOf(path);
+    if (generation !== null) {
+      if (message.method === 'POST') return parts.generate(generation, message, response);
+      const problem = refusal(405, 'method_not_allowed', `${path} takes POST.`);
+      respondProblem(response, problem, {}, generation.api);
       return;
     }
     return passOn(parts, path, message, response);
-  });
+  };
+  return guardedServer(parts.log, tls, limits, route, (message, socket, head) =>
+    passUpgrade(parts, message, socket, head),
+  );
 }
 
 /** The operator's routes on a port of their own. */
@@ -69,28 +89,54 @@ export function adminServer(operate: OperatorRoute, log: Log): Server {
 }
 
 function passOn(
-  { pools, tenants, pass }: GateParts,
+  parts: GateParts,
   path: string,
   message: IncomingMessage,
   response: ServerResponse,
 ): void {
-  if (tenants.tenantOf(message.headers) === null) {
-    respondProblem(response, refusal(401, 'invalid_api_key', 'A valid API key is needed.'));
-    return;
+  const target = targetOf(parts, message.method ?? '', path, message);
+  if (typeof target === 'string') parts.pass(target, message, response);
+  else respondProblem(response, target);
+}
+
+/** Another protocol goes by the list as well: what it carries, nobody here can read. */
+function passUpgrade(
+  parts: GateParts,
+  message: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): void {
+  const path = pathOf(message);
+  const isWebSocket = message.headers.upgrade?.toLowerCase() === 'websocket';
+  const target = parts.exchanges.draining
+    ? shuttingDown()
+    : targetOf(parts, 'WEBSOCKET', path, message);
+  if (!isWebSocket || (typeof target !== 'string' && target.status === 404)) {
+    refuseUpgrade(message, socket, head);
+  } else if (typeof target === 'string') parts.upgrade(target, message, socket, head);
+  else refuseOnSocket(socket, target, apiOfPath(path));
+}
+
+/** The backend that a request which generates nothing goes to, or why it goes nowhere. */
+function targetOf(
+  { pools, tenants, passthroughRoutes }: GateParts,
+  method: string,
+  path: string,
+  { headers }: IncomingMessage,
+): string | Problem {
+  if (tenants.tenantOf(headers) === null) {
+    return refusal(401, 'invalid_api_key', 'A valid API key is needed.');
   }
   const { spokesman } = pools;
-  if (spokesman === null) {
-    respondProblem(response, noBackend());
-    return;
-  }
-  if (!mayPass(spokesman.adapter.passthroughRoutes, message.method ?? '', path)) {
-    notFound(response, path);
-    return;
-  }
-  pass(spokesman.url, message, response);
+  if (spokesman === null) return noBackend();
+  const routes = [...spokesman.adapter.passthroughRoutes, ...passthroughRoutes];
+  return mayPass(routes, method, path) ? spokesman.url : unknownPath(path);
+}
+
+function unknownPath(path: string): Problem {
+  return refusal(404, 'not_found', `kvgate does not serve ${path.slice(0, 200)}.`);
 }
 
 function notFound(response: ServerResponse, path: string): void {
-  const shown = path.slice(0, 200);
-  respondProblem(response, refusal(404, 'not_found', `kvgate does not serve ${shown}.`));
+  respondProblem(response, unknownPath(path));
 }

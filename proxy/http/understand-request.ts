@@ -3,7 +3,7 @@ import type { ScannedRequest } from '../../backend-adapters/adapter.ts';
 import { smallValue } from '../json/splice.ts';
 import type { RequestShape } from '../policy/types.ts';
 import type { AdmissionRequest } from '../state/judge.ts';
-import type { ServingInstance } from '../state/pools.ts';
+import { routeIn, type ServingInstance } from '../state/pools.ts';
 import type { Conversation, GenerationParts } from './generation-parts.ts';
 import { invalidRequest, noBackend, type Problem, refusal } from './problem.ts';
 import { type ReadRequest, readBody, refusedUnread } from './read-body.ts';
@@ -24,38 +24,38 @@ export async function readRequest(
   parts: GenerationParts,
   talk: Conversation,
 ): Promise<ReadRequest | null> {
-  const { message, response, id, abort } = talk;
+  const { message, response, id, abort, route } = talk;
   const early =
     talk.tenant === null
       ? refusal(401, 'invalid_api_key', 'A valid API key is needed.')
       : refusedUnread(message, parts.maxBodyBytes);
   if (early !== null) {
-    respondProblem(response, early, { 'x-request-id': id });
+    respondProblem(response, early, { 'x-request-id': id }, route.api);
     return null;
   }
   invite(response);
   const read = await readBody(message, parts.maxBodyBytes, parts.budget, abort.signal);
   if (read.ok) return read.request;
-  respondProblem(response, read.problem, { 'x-request-id': id });
+  respondProblem(response, read.problem, { 'x-request-id': id }, route.api);
   return null;
 }
 
-/**
- * What the body asks for, or why it can't be served.
- * @param path the route that the body is for
- */
+/** What the body asks for, or why it can't be served. */
 export function understand(
   parts: GenerationParts,
   talk: Conversation,
   read: ReadRequest,
-  path: string,
 ): Understood | Problem {
-  const { message, tenant, id } = talk;
-  const { spokesman } = parts.pools;
+  const { message, tenant, id, route } = talk;
+  const spokesman = parts.pools.spokesmanFor(route.path);
   if (spokesman === null) return noBackend();
   const { adapter, facts } = spokesman;
-  const scanned: ScannedRequest = { path, body: read.body, object: read.object };
-  const shape = adapter.parse(scanned, facts.framing);
+  const scanned = {
+    route: routeIn(adapter, route.path) ?? route,
+    body: read.body,
+    object: read.object,
+  };
+  const shape = adapter.parse(scanned, facts);
   if ('invalid' in shape) return invalidRequest(shape.invalid, shape.param);
 
   const conversation = () => {
@@ -69,6 +69,7 @@ export function understand(
     shape,
     admission: {
       id,
+      path: route.path,
       shape,
       session,
       neverDegrade: message.headers['x-kvgate-degrade'] === 'never',

@@ -1,5 +1,5 @@
 /** The chunks of a backend's answer, with a limit to its silences. */
-import { Fault } from './problem.ts';
+import { Fault } from './fault.ts';
 import type { UpstreamResponse } from './upstream.ts';
 import { Watchdog } from './watchdog.ts';
 

@@ -3,7 +3,7 @@
  * 300 s timeouts are off: who waits for tokens decides how long.
  */
 import { Pool } from 'undici';
-import { Fault } from './problem.ts';
+import { Fault } from './fault.ts';
 
 export interface UpstreamRequest {
   readonly method: string;
@@ -12,6 +12,8 @@ export interface UpstreamRequest {
   readonly headers: Record<string, string | string[]>;
   readonly body: Uint8Array | string | null;
   readonly signal: AbortSignal;
+  /** Whether the connection is not used again. */
+  readonly isLast?: boolean;
 }
 
 export interface UpstreamResponse {
@@ -75,6 +77,7 @@ export class Upstream {
         headers,
         body: request.body,
         signal: request.signal,
+        reset: request.isLast ?? false,
       });
       // Whoever reads the body learns of its errors by reading.
       response.body.on('error', () => {});

@@ -1,6 +1,6 @@
 /** Writes to a client that may be slow, gone, or only pretending to read. */
 import type { ServerResponse } from 'node:http';
-import { ClientGone } from './problem.ts';
+import { ClientGone } from './fault.ts';
 import { Watchdog } from './watchdog.ts';
 
 /** How long a last error event may take to leave before the socket is cut all the same. */

@@ -3,6 +3,7 @@
  * scanner says what it meets and how deep; what is worth keeping is known here.
  */
 import { KeyText, MAX_KEY_BYTES } from './key-text.ts';
+import { MediaRecorder } from './media-recorder.ts';
 import { quotedKey, scanError } from './scan-error.ts';
 import type { JsonKind, Member, ScanError } from './types.ts';
 
@@ -14,6 +15,8 @@ export class MemberRecorder {
   readonly members = new Map<string, Member>();
   readonly #maxMembers: number;
   readonly #keyText = new KeyText();
+  /** Media inside the member: it is told what happens where it says it looks. */
+  readonly media = new MediaRecorder();
   #key = '';
   #keyStart = 0;
   #valueStart = 0;
@@ -63,12 +66,14 @@ export class MemberRecorder {
     this.#stringBytes = 0;
     this.#keyBytes = 0;
     this.#numbers = 0;
+    this.media.openMember(this.#key);
     return null;
   }
 
   /** A value begins in a container that is `depth` levels deep. */
   openValue(kind: JsonKind, depth: number, offset: number): void {
     if (kind === 'number') this.#numbers += 1;
+    if (depth === this.media.depth) this.media.openValue(kind, offset);
     if (depth === MEMBER_DEPTH) {
       this.#kind = kind;
       this.#valueStart = offset;
@@ -78,16 +83,21 @@ export class MemberRecorder {
     }
   }
 
-  addString(decodedBytes: number): void {
+  /** A string value ends in a container that is `depth` levels deep. */
+  closeString(decodedBytes: number, depth: number, end: number): void {
     this.#stringBytes += decodedBytes;
+    if (depth === this.media.depth) this.media.closeString(decodedBytes, end);
+    this.closeValue(depth, end);
   }
 
-  addNestedKey(decodedBytes: number): void {
+  closeNestedKey(decodedBytes: number, depth: number): void {
     this.#keyBytes += decodedBytes;
+    if (depth === this.media.depth) this.media.closeKey();
   }
 
   /** A value ends in a container that is `depth` levels deep; `end` is one past its last byte. */
   closeValue(depth: number, end: number): void {
+    if (depth < this.media.depth) this.media.closeContainer();
     if (depth !== MEMBER_DEPTH) return;
     this.members.set(this.#key, {
       key: this.#key,
@@ -100,6 +110,7 @@ export class MemberRecorder {
       stringBytes: this.#stringBytes,
       keyBytes: this.#keyBytes,
       numbers: this.#numbers,
+      media: this.media.closeMember(),
     });
   }
 }

@@ -12,27 +12,14 @@ import {
   OPEN_BRACE,
   QUOTE,
 } from './bytes.ts';
+import type { MediaRecorder } from './media-recorder.ts';
 import { MemberRecorder } from './member-recorder.ts';
 import { ScalarScanner } from './scalar-scanner.ts';
 import { invalidUtf8, scanError, unexpectedByte } from './scan-error.ts';
+import type { ScanState } from './scan-state.ts';
 import { StringScanner } from './string-scanner.ts';
 import type { ScanError, ScannedObject } from './types.ts';
 import { kindStartedBy } from './value-kind.ts';
-
-/** What comes next between two tokens, or the token that is open. */
-type ScanState =
-  | 'start'
-  | 'key or close'
-  | 'key'
-  | 'colon'
-  | 'value or close'
-  | 'value'
-  | 'comma or close'
-  | 'in key'
-  | 'in string'
-  | 'in scalar'
-  | 'done'
-  | 'failed';
 
 interface ScanLimits {
   /** Levels of nesting, the top-level object included. */
@@ -51,6 +38,7 @@ const DEFAULT_LIMITS: ScanLimits = { maxDepth: 64, maxMembers: 256 };
 export class JsonScanner {
   readonly #maxDepth: number;
   readonly #recorder: MemberRecorder;
+  readonly #media: MediaRecorder;
   readonly #string = new StringScanner();
   readonly #scalar = new ScalarScanner();
   /** By depth, 1 where the open container is an array and 0 where it is an object. */
@@ -65,6 +53,7 @@ export class JsonScanner {
   constructor(limits: ScanLimits = DEFAULT_LIMITS) {
     this.#maxDepth = limits.maxDepth;
     this.#recorder = new MemberRecorder(limits.maxMembers);
+    this.#media = this.#recorder.media;
     this.#isArray = new Uint8Array(limits.maxDepth + 1);
   }
 
@@ -104,11 +93,6 @@ export class JsonScanner {
   /** The state after a byte between tokens that is not whitespace. */
   #afterStructure(byte: number, offset: number): ScanState {
     switch (this.#state) {
-      case 'start':
-        if (byte === OPEN_BRACE) return this.#openContainer('object', offset);
-        return kindStartedBy(byte) === null
-          ? this.#unexpected(byte, offset)
-          : this.#fail(scanError('not_an_object', 'the body is not a JSON object,', offset));
       case 'key or close':
         return byte === CLOSE_BRACE ? this.#closeContainer(offset) : this.#openKey(byte, offset);
       case 'key':
@@ -123,6 +107,11 @@ export class JsonScanner {
         return this.#openValue(byte, offset);
       case 'comma or close':
         return this.#afterValue(byte, offset);
+      case 'start':
+        if (byte === OPEN_BRACE) return this.#openContainer('object', offset);
+        return kindStartedBy(byte) === null
+          ? this.#unexpected(byte, offset)
+          : this.#fail(scanError('not_an_object', 'the body is not a JSON object,', offset));
       default:
         return this.#unexpected(byte, offset);
     }
@@ -196,8 +185,12 @@ export class JsonScanner {
     const to = isField ? Math.min(chunk.length, from + this.#recorder.keyRoom) : chunk.length;
     const at = this.#string.scan(chunk, from, to);
     const offset = this.#bytes + at;
+    const { state } = this.#string;
     if (isField) this.#recorder.appendKey(chunk, from, at);
-    switch (this.#string.state) {
+    else if (this.#depth === this.#media.depth) {
+      this.#media.takeText(chunk, from, at, state === 'closed');
+    }
+    switch (state) {
       case 'open':
         if (isField && this.#recorder.keyRoom === 0) {
           this.#state = this.#fail(this.#recorder.keyTooLong());
@@ -217,11 +210,11 @@ export class JsonScanner {
 
   #closeString(end: number): ScanState {
     if (this.#state === 'in string') {
-      this.#recorder.addString(this.#string.decodedBytes);
-      return this.#closeValue(end);
+      this.#recorder.closeString(this.#string.decodedBytes, this.#depth, end);
+      return 'comma or close';
     }
     if (this.#depth > 1) {
-      this.#recorder.addNestedKey(this.#string.decodedBytes);
+      this.#recorder.closeNestedKey(this.#string.decodedBytes, this.#depth);
       return 'colon';
     }
     const error = this.#recorder.closeKey();

@@ -5,6 +5,28 @@
 
 export type JsonKind = 'string' | 'number' | 'boolean' | 'null' | 'object' | 'array';
 
+/**
+ * Parts of a prompt that are no text. The numbers are upper bounds: a part that
+ * one engine may take for an image and another for a video counts as both. The
+ * bytes are a lower bound: what is not surely media is text.
+ */
+export interface Media {
+  readonly images: number;
+  readonly audios: number;
+  readonly videos: number;
+  readonly files: number;
+  /** Embeddings made by the client: nothing bounds how many tokens they stand for. */
+  readonly embeddings: number;
+  /** Images or recordings: which of them, their place does not tell. */
+  readonly unnamed: number;
+  /**
+   * Bytes of the strings that are the media themselves (base64, data URLs, plain
+   * URLs): decoded, as they count in `stringBytes`, and as the body writes them.
+   */
+  readonly payloadBytes: number;
+  readonly payloadWrittenBytes: number;
+}
+
 /** One member of the top-level object. Offsets are bytes into the whole body. */
 export interface Member {
   readonly key: string;
@@ -27,6 +49,8 @@ export interface Member {
   readonly keyBytes: number;
   /** Number literals inside this value, at any depth; 1 for a number value itself. */
   readonly numbers: number;
+  /** Media where requests hold them: in the content of messages and prompts. */
+  readonly media: Media;
 }
 
 export interface ScannedObject {

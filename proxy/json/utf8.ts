@@ -43,6 +43,9 @@ export class Utf8Text {
     let nextMax = this.#nextMax;
     let at = from;
     for (; at < to; at += 1) {
+      // Nearly all of nearly every body goes by here.
+      while (missing === 0 && at < to && IS_PLAIN[chunk[at] ?? 0] === 1) at += 1;
+      if (at === to) break;
       const byte = chunk[at] ?? 0;
       if (missing > 0) {
         if (byte < nextMin || byte > nextMax) {
@@ -52,7 +55,7 @@ export class Utf8Text {
         missing -= 1;
         nextMin = CONTINUATION_MIN;
         nextMax = CONTINUATION_MAX;
-      } else if (IS_PLAIN[byte] !== 1) {
+      } else {
         if (byte < 0x80) break;
         missing = continuationBytes(byte);
         if (missing === 0) {

@@ -2,6 +2,7 @@
  * Models whose geometry is known without a config.json. Only numbers read in
  * a public source belong here; any other model is described by its own file.
  */
+import { NO_MEDIA } from './media-bounds.ts';
 import type { ModelSpec } from './model-spec.ts';
 
 const GPT_OSS_SOURCE =
@@ -23,6 +24,7 @@ function gptOss(size: '20b' | '120b', layersOfEachKind: number, experts: number)
     contextTokens: 131_072,
     experts: { total: experts, activePerToken: 4, intermediateSize: 2880 },
     intermediateSize: 2880,
+    media: NO_MEDIA,
     source: GPT_OSS_SOURCE,
   };
 }

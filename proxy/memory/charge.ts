@@ -6,6 +6,7 @@
  */
 import { type KvLayout, naiveKvBytes, steadyKvBytes } from './kv-layout.ts';
 import { blockBytes, pagedBlocks } from './paged.ts';
+import { placedOutputTokens } from './token-pool.ts';
 import { contextTokensOf, decodeUnitsOf, firstStepUnitsOf, prefillUnitsOf } from './units.ts';
 
 export { contextTokensOf, unitBytes } from './units.ts';
@@ -48,7 +49,8 @@ export function chargeOf(
   prompts: number,
   samplesPerPrompt: number,
 ): Charge {
-  const promptKvTokens = tokensOfPrompts(layout, promptTokens, 0, prompts);
+  const firstTokens = outputInPlace(layout, outputTokens, 0);
+  const promptKvTokens = tokensOfPrompts(layout, promptTokens, firstTokens, prompts);
   const endTokens = tokensOfPrompts(layout, promptTokens, outputTokens, prompts);
   const sequences = prompts * samplesPerPrompt;
   const prefillUnits = prefillUnitsOf(layout, promptKvTokens, prompts);
@@ -94,8 +96,16 @@ export function heldUnits(
     const tokens = tokensOfPrompts(layout, promptTokens, 0, prompts);
     return samplesPerPrompt * firstStepUnitsOf(layout, tokens, prompts);
   }
-  const tokens = tokensOfPrompts(layout, promptTokens, generatedTokens, prompts);
+  const placedTokens = outputInPlace(layout, charge.outputTokens, generatedTokens);
+  const tokens = tokensOfPrompts(layout, promptTokens, placedTokens, prompts);
   return samplesPerPrompt * decodeUnitsOf(layout, tokens, prompts);
+}
+
+/** Output tokens of one sequence that hold units when so many of them are generated. */
+function outputInPlace(layout: KvLayout, outputTokens: number, generatedTokens: number): number {
+  return layout.model === 'paged'
+    ? placedOutputTokens(layout.tokenPool, outputTokens, generatedTokens)
+    : generatedTokens;
 }
 
 /** Tokens of one sample of every prompt, each ended by the context at the latest. */

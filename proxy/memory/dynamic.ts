@@ -79,6 +79,12 @@ function logitsBytes(layout: DynamicLayout): number {
   return layout.spec.vocabSize * (activationElementBytes(layout) + 4);
 }
 
+/** Logits of every position of a prompt; they stay alive until the next step has its own. */
+function promptLogitsBytes(layout: DynamicLayout, promptTokens: number): number {
+  if (layout.prefillLogits !== 'all') return 0;
+  return promptTokens * layout.spec.vocabSize * activationElementBytes(layout);
+}
+
 /** What a decode step allocates beside the KV: the largest of its moments, whole. */
 function decodeStepBytes(layout: DynamicLayout, tokens: number): number {
   // torch.cat writes a layer's new KV before it lets go of the old.
@@ -100,7 +106,7 @@ export function prefillPeakBytes(layout: DynamicLayout, promptTokens: number): n
     layout.attention === 'eager' ? eagerAttentionBytes(layout, promptTokens, promptTokens) : 0;
   return Math.ceil(
     naiveKvBytes(layout.spec, promptTokens, layout.kvBytesPerElement) +
-      Math.max(feedForward, attention) +
+      Math.max(feedForward, attention, promptLogitsBytes(layout, promptTokens)) +
       logitsBytes(layout),
   );
 }
@@ -112,6 +118,7 @@ export function prefillPeakBytes(layout: DynamicLayout, promptTokens: number): n
 export function firstStepBytes(layout: DynamicLayout, promptTokens: number): number {
   return Math.ceil(
     naiveKvBytes(layout.spec, promptTokens, layout.kvBytesPerElement) +
+      promptLogitsBytes(layout, promptTokens) +
       decodeStepBytes(layout, promptTokens),
   );
 }

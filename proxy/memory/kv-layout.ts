@@ -7,6 +7,7 @@
  * hold for every way the tokens may be split between them.
  */
 import type { LayerGroup, ModelSpec } from './model-spec.ts';
+import type { TokenPool } from './token-pool.ts';
 
 export interface DynamicLayout {
   readonly model: 'dynamic';
@@ -14,6 +15,8 @@ export interface DynamicLayout {
   readonly kvBytesPerElement: number;
   /** `eager` holds three score matrices at the peak of prefill; `flash` none. */
   readonly attention: 'eager' | 'flash';
+  /** A server that calls the model itself gets the logits of the whole prompt, not of its last token. */
+  readonly prefillLogits?: 'all';
 }
 
 export interface PagedLayout {
@@ -25,6 +28,18 @@ export interface PagedLayout {
   /** Tokens of prefill in flight at a time (`max_num_batched_tokens`, doubled when async). */
   readonly inFlightTokens: number;
   readonly tensorParallel: number;
+  /** What speculative decoding adds; null: the engine does not speculate. */
+  readonly drafting: Drafting | null;
+  /** Where a block serves all layers at once; left out: groups of layers take blocks of their own. */
+  readonly tokenPool?: TokenPool;
+}
+
+/** Tokens guessed ahead of the model, whose KV lives in the model's own pool. */
+export interface Drafting {
+  /** Slots of each sequence past the token it is at: guesses under check, and those being made. */
+  readonly lookaheadTokens: number;
+  /** Layers of the draft that take blocks, each of them like a full one of the model. */
+  readonly layers: number;
 }
 
 export interface SlotsLayout {

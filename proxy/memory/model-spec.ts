@@ -4,6 +4,7 @@
  */
 import { ConfigFields, type FieldProblem } from './config-fields.ts';
 import { layerWindows } from './layer-windows.ts';
+import { type MediaBounds, mediaBoundsFromConfig } from './media-bounds.ts';
 import { refuseUnsupported } from './unsupported-fields.ts';
 
 /** Layers that hold KV in the same shape. */
@@ -37,6 +38,8 @@ export interface ModelSpec {
   /** null for dense models. */
   readonly experts: ExpertSpec | null;
   readonly intermediateSize: number;
+  /** Tokens of an image, a recording, ... at most. */
+  readonly media: MediaBounds;
   /** Where the numbers come from, for reports: a file's name or a cited source. */
   readonly source: string;
 }
@@ -86,6 +89,7 @@ export function modelSpecFromConfig(json: unknown, source: string): ModelSpecRes
     contextTokens: fields.required('max_position_embeddings', MAX.contextTokens),
     experts: readExperts(fields),
     intermediateSize: readIntermediateSize(fields),
+    media: mediaBoundsFromConfig(json),
     source,
   };
   return fields.problem === null ? { ok: true, spec } : { ok: false, ...fields.problem };

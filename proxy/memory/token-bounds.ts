@@ -9,8 +9,12 @@ export interface TokenBounds {
   readonly lo: number;
   readonly expected: number;
   readonly hi: number;
-  /** Where the numbers come from: proven from the bytes, counted, or given as ids. */
-  readonly source: 'bytes' | 'engine' | 'token-ids';
+  /**
+   * Where the numbers come from: proven from the bytes, counted, or given as
+   * ids; `media`: bytes, and what bounds images and recordings among them,
+   * which engines may leave out of their counts.
+   */
+  readonly source: 'bytes' | 'engine' | 'token-ids' | 'media';
 }
 
 export interface PromptBytes {

@@ -15,7 +15,7 @@ export type Level = 'low' | 'medium' | 'high' | 'critical' | 'emergency';
 
 /** What a generation request asks for, in the engine's terms, whatever its dialect. */
 export interface RequestShape {
-  readonly kind: 'chat' | 'completion';
+  readonly kind: 'chat' | 'completion' | 'embedding';
   readonly model: string | null;
   /** Prompt tokens of all prompts of the body together, template framing included. */
   readonly promptTokens: TokenBounds;

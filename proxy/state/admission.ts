@@ -68,7 +68,7 @@ export class Admission {
     const decision = judge.decide(request, promptTokens, this.#line);
     if (this.#closed) return this.#reject(draining(decision), 0);
     if (mode === 'observe') {
-      const plain = untouched(pools, request.shape, decision);
+      const plain = untouched(pools, request, decision);
       if (plain === null) return this.#reject(refusalOf(decision, 'no_healthy_instance'), 0);
       return this.#admit(request, plain, decision, 0);
     }

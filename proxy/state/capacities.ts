@@ -3,11 +3,13 @@
  * that is right for its memory model. A reading that is missing or stale is
  * unknown: the capacity then says so instead of reading as empty.
  */
+import type { GpuMargins } from '../policy/budget.ts';
 import { dynamicPressure, poolPressure } from '../policy/pressure.ts';
 import type { Capacity } from '../policy/types.ts';
 import { assertNever } from '../policy/types.ts';
 import type { Clock } from './clock.ts';
-import { GpuBudgets, type GpuBudgetsOptions } from './gpu-budgets.ts';
+import type { EngineProcesses } from './engine-processes.ts';
+import { GpuBudgets } from './gpu-budgets.ts';
 import type { GpuMonitor } from './gpu-monitor.ts';
 import type { Ledger } from './ledger.ts';
 import type { Pools, ServingInstance } from './pools.ts';
@@ -15,7 +17,7 @@ import type { Pools, ServingInstance } from './pools.ts';
 /** Of a last known budget, the share that is trusted once readings have gone stale. */
 const STALE_SHARE = 0.9;
 
-export interface CapacitiesOptions extends GpuBudgetsOptions {
+export interface CapacitiesOptions extends GpuMargins {
   readonly pressureBasis: 'budget' | 'gpu';
   /** Age from which a reading of an engine is no longer believed. */
   readonly staleAfterMs: number;
@@ -26,6 +28,7 @@ export interface CapacitiesParts {
   readonly gpu: GpuMonitor;
   readonly pools: Pools;
   readonly ledger: Ledger;
+  readonly processes: EngineProcesses;
   readonly clock: Clock;
 }
 
@@ -36,12 +39,13 @@ export class Capacities {
   readonly #options: CapacitiesOptions;
   readonly #budgets: GpuBudgets;
 
-  constructor({ gpu, pools, ledger, clock }: CapacitiesParts, options: CapacitiesOptions) {
+  constructor(parts: CapacitiesParts, options: CapacitiesOptions) {
+    const { gpu, ledger, clock } = parts;
     this.#gpu = gpu;
     this.#ledger = ledger;
     this.#clock = clock;
     this.#options = options;
-    this.#budgets = new GpuBudgets(gpu, pools, ledger, options);
+    this.#budgets = new GpuBudgets(parts, options);
   }
 
   /** What leases may fill of an instance now, in its own units. */

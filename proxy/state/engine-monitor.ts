@@ -1,14 +1,29 @@
 /**
  * Watches every engine: finds its adapter, learns its facts, then reads its
- * state at each poll. One probe of an instance at a time; a failed one makes it
+ * state at each poll. One probe of a backend at a time; a failed one makes it
  * unreachable until a full probe succeeds, for the process may be another one.
+ * An engine under suspicion gets no work until it has generated a token.
  */
-import type { Adapter, EngineHints, EngineIo } from '../../backend-adapters/adapter.ts';
+import type {
+  Adapter,
+  EngineFacts,
+  EngineHints,
+  EngineIo,
+} from '../../backend-adapters/adapter.ts';
+import { beginReading } from './begin-reading.ts';
 import type { Clock } from './clock.ts';
 import type { Ledger } from './ledger.ts';
 import type { Log } from './log.ts';
-import { type Instance, isServing, type Pools, type ServingInstance } from './pools.ts';
+import {
+  backendOf,
+  type Health,
+  type Instance,
+  isServing,
+  type Pools,
+  type ServingInstance,
+} from './pools.ts';
 import { RefusalWatch } from './refusal-watch.ts';
+import { Suspects } from './suspects.ts';
 
 export interface EngineMonitorOptions {
   readonly pollIntervalMs: number;
@@ -24,6 +39,7 @@ export class EngineMonitor {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #options: EngineMonitorOptions;
+  readonly #suspects: Suspects;
   readonly #cancelTimer = new Map<string, () => void>();
   readonly #probing = new Map<string, Promise<void>>();
   readonly #stopping = new AbortController();
@@ -34,9 +50,10 @@ export class EngineMonitor {
     this.#clock = clock;
     this.#log = log;
     this.#options = options;
+    this.#suspects = new Suspects(clock);
   }
 
-  /** Probes every instance once, then goes on at the poll interval until `stop`. */
+  /** Probes every backend once, then goes on at the poll interval until `stop`. */
   async start(): Promise<void> {
     await Promise.all(this.#pools.instances.map((instance) => this.probeNow(instance.name)));
   }
@@ -48,8 +65,9 @@ export class EngineMonitor {
     await Promise.all(this.#probing.values());
   }
 
-  /** Probes an instance at once, or joins the probe that is under way. */
-  probeNow(name: string): Promise<void> {
+  /** Probes an instance's backend at once, or joins the probe that is under way. */
+  probeNow(instance: string): Promise<void> {
+    const name = backendOf(instance);
     const underWay = this.#probing.get(name);
     if (underWay !== undefined) return underWay;
     if (this.#stopping.signal.aborted) return Promise.resolve();
@@ -64,12 +82,27 @@ export class EngineMonitor {
     return probe;
   }
 
-  /** While cancelled requests linger, an engine that our reads would distract is left alone longer. */
+  /** Takes an instance's backend out of service until it has generated a token. */
+  suspect(instance: string, why: string): void {
+    const name = backendOf(instance);
+    this.#suspects.add(name, why);
+    const known = this.#pools.get(name);
+    if (known?.health.state === 'healthy') {
+      this.#log.warn('Backend quarantined', named(known, why));
+      this.#setHealth(known, { state: 'quarantined', why });
+    }
+    void this.probeNow(name);
+  }
+
   #pauseMs(name: string): number {
     const { pollIntervalMs } = this.#options;
     const quietMs = this.#pools.get(name)?.adapter?.cancelQuietMs ?? 0;
-    const lingers = [...this.#ledger.leases(name)].some(({ state }) => state === 'draining');
-    return lingers ? Math.max(pollIntervalMs, quietMs) : pollIntervalMs;
+    const lingers = this.#pools
+      .ranksOf(name)
+      .some((rank) => [...this.#ledger.leases(rank.name)].some((l) => l.state === 'draining'));
+    // While cancelled requests linger, an engine that our reads would distract is left alone longer.
+    const pauseMs = lingers ? Math.max(pollIntervalMs, quietMs) : pollIntervalMs;
+    return Math.max(pauseMs, this.#suspects.pauseMs(name));
   }
 
   async #probe(name: string): Promise<void> {
@@ -96,30 +129,16 @@ export class EngineMonitor {
   }
 
   async #read(instance: ServingInstance, io: EngineIo, signal: AbortSignal): Promise<void> {
-    const own = this.#ownUse(instance);
-    const startedAtMs = this.#clock.nowMs();
+    const stamp = beginReading(this.#pools, this.#ledger, this.#clock, instance.name);
     const reading = await instance.adapter.read(io, instance.facts, signal);
+    // Suspected meanwhile: what it tells of itself is no longer worth anything.
+    if (this.#suspects.has(instance.name)) return;
     if (reading.state === 'loading') {
-      this.#pools.update(instance.name, {
-        health: { state: 'loading', why: 'the engine says that it is loading' },
-      });
+      const why = 'the engine says that it is loading';
+      this.#setHealth(instance, { state: 'loading', why });
       return;
     }
-    const after = this.#ownUse(instance);
-    this.#pools.update(instance.name, {
-      latest: {
-        reading,
-        startedAtMs,
-        finishedAtMs: this.#clock.nowMs(),
-        ownHeldUnits: Math.max(own.units, after.units),
-        ownSequences: Math.max(own.sequences, after.sequences),
-      },
-    });
-  }
-
-  #ownUse({ name }: Instance): { readonly units: number; readonly sequences: number } {
-    const { sequences } = this.#ledger.totals(name);
-    return { units: this.#ledger.mostHeldUnits(name), sequences };
+    stamp(reading, {});
   }
 
   async #identify(instance: Instance, io: RefusalWatch, signal: AbortSignal): Promise<void> {
@@ -128,7 +147,7 @@ export class EngineMonitor {
       this.#lost(instance, 'no known engine answers there', io);
       return;
     }
-    const startedAtMs = this.#clock.nowMs();
+    const stamp = beginReading(this.#pools, this.#ledger, this.#clock, instance.name);
     const result = await adapter.probe(io, this.#options.hintsFor(instance), signal);
     if (!result.ok) {
       const { state, why } = result;
@@ -138,26 +157,39 @@ export class EngineMonitor {
         return;
       }
       if (instance.health.state !== state) this.#log.warn(`Backend ${state}`, named(instance, why));
-      this.#pools.update(instance.name, { adapter, health: { state, why } });
+      this.#setHealth(instance, { state, why }, adapter);
       return;
     }
-    const { units, sequences } = this.#ownUse(instance);
-    for (const warning of result.facts.warnings) {
+    const { facts, reading } = result;
+    if (this.#suspects.has(instance.name) && !(await this.#proven(instance, adapter, io, facts))) {
+      return;
+    }
+    for (const warning of facts.warnings) {
       this.#log.warn('Backend facts assumed', named(instance, warning));
     }
     this.#log.info('Backend healthy', named(instance, adapter.name));
-    this.#pools.update(instance.name, {
-      adapter,
-      facts: result.facts,
-      health: { state: 'healthy' },
-      latest: {
-        reading: result.reading,
-        startedAtMs,
-        finishedAtMs: this.#clock.nowMs(),
-        ownHeldUnits: units,
-        ownSequences: sequences,
-      },
-    });
+    this.#pools.setRanks(instance.name, facts.ranks);
+    stamp(reading, { adapter, facts, health: { state: 'healthy' } });
+  }
+
+  /** Whether a suspect generates again; if not, it is quarantined. */
+  async #proven(
+    instance: Instance,
+    adapter: Adapter,
+    io: EngineIo,
+    facts: EngineFacts,
+  ): Promise<boolean> {
+    const why = await this.#suspects.prove(instance.name, this.#stopping.signal, (signal) =>
+      adapter.tryOneToken(io, facts, signal),
+    );
+    if (why === null) return true;
+    if (!this.#stopping.signal.aborted) {
+      if (instance.health.state !== 'quarantined') {
+        this.#log.warn('Backend quarantined', named(instance, why));
+      }
+      this.#setHealth(instance, { state: 'quarantined', why }, adapter);
+    }
+    return false;
   }
 
   #lost(instance: Instance, why: string, io: RefusalWatch): void {
@@ -165,10 +197,16 @@ export class EngineMonitor {
     if (instance.health.state !== 'unreachable') {
       this.#log.warn('Backend unreachable', named(instance, why));
     }
-    this.#pools.update(instance.name, {
-      adapter: instance.adapter,
-      health: { state: 'unreachable', why, processGone: io.refused },
-    });
+    // A process that was serving and is gone died: the next one has to prove itself.
+    if (io.refused && isServing(instance)) this.#suspects.add(instance.name, why);
+    const health = { state: 'unreachable', why, processGone: io.refused } as const;
+    this.#setHealth(instance, health, instance.adapter);
+  }
+
+  #setHealth({ name, adapter: known }: Instance, health: Health, adapter = known): void {
+    for (const rank of this.#pools.ranksOf(name)) {
+      this.#pools.update(rank.name, { adapter, health });
+    }
   }
 }
 

@@ -2,14 +2,18 @@
  * The byte budgets of `dynamic` instances on their GPUs: what of a GPU's use
  * is an instance's own, what is a neighbour's of ours, and what is foreign.
  */
-import { type GpuBudget, gpuBudget, leasableBytes } from '../policy/budget.ts';
+import { type GpuBudget, type GpuMargins, leasableBytes } from '../policy/budget.ts';
+import type { EngineProcesses } from './engine-processes.ts';
 import type { GpuMonitor, KnownGpu } from './gpu-monitor.ts';
+import { GpuUse } from './gpu-use.ts';
 import type { Ledger } from './ledger.ts';
 import { isServing, type Pools, type ServingInstance } from './pools.ts';
 
-export interface GpuBudgetsOptions {
-  readonly gpuMemoryThreshold: number;
-  readonly safetyReserveBytes: number;
+export interface GpuBudgetsParts {
+  readonly gpu: GpuMonitor;
+  readonly pools: Pools;
+  readonly ledger: Ledger;
+  readonly processes: EngineProcesses;
 }
 
 interface PlacedBudget extends GpuBudget {
@@ -27,17 +31,19 @@ export class GpuBudgets {
   readonly #gpu: GpuMonitor;
   readonly #pools: Pools;
   readonly #ledger: Ledger;
-  readonly #options: GpuBudgetsOptions;
-  /** By instance, then by UUID: the least use seen while the instance served. */
-  readonly #floorBytes = new Map<string, Map<string, number>>();
+  readonly #processes: EngineProcesses;
+  readonly #margins: GpuMargins;
+  /** By instance and UUID: what was seen of the GPU while the instance served. */
+  readonly #uses = new Map<string, GpuUse>();
   /** By instance: the budgets of its GPUs at the latest sample they could all be read in. */
   readonly #latest = new Map<string, readonly PlacedBudget[]>();
 
-  constructor(gpu: GpuMonitor, pools: Pools, ledger: Ledger, options: GpuBudgetsOptions) {
+  constructor({ gpu, pools, ledger, processes }: GpuBudgetsParts, margins: GpuMargins) {
     this.#gpu = gpu;
     this.#pools = pools;
     this.#ledger = ledger;
-    this.#options = options;
+    this.#processes = processes;
+    this.#margins = margins;
     gpu.onSample(() => this.#sampled());
   }
 
@@ -73,14 +79,14 @@ export class GpuBudgets {
   }
 
   #refresh(name: string, gpus: readonly KnownGpu[]): void {
-    const heldHighWaterBytes = this.#ledger.totals(name).heldHighWaterUnits;
-    const floors = this.#floorsOf(name);
-    const budgets = gpus.map(({ uuid, totalBytes, usedBytes }) => {
-      const floorBytes = Math.min(floors.get(uuid) ?? usedBytes, usedBytes);
-      floors.set(uuid, floorBytes);
-      const use = { totalBytes, usedBytes, floorBytes, heldHighWaterBytes };
-      return { uuid, ...gpuBudget({ ...this.#options, ...use }) };
-    });
+    const { heldHighWaterUnits, sequences } = this.#ledger.totals(name);
+    const leases = { heldHighWaterBytes: heldHighWaterUnits, areNone: sequences === 0 };
+    const pids = gpus.flatMap(({ processes }) => processes?.map(({ pid }) => pid) ?? []);
+    const own = pids.length === 0 ? null : this.#processes.of(name, pids);
+    const budgets = gpus.map((gpu) => ({
+      uuid: gpu.uuid,
+      ...this.#useOf(name, gpu.uuid).budget(gpu, own, leases, this.#margins),
+    }));
     this.#latest.set(name, budgets);
   }
 
@@ -96,11 +102,12 @@ export class GpuBudgets {
     return bytes;
   }
 
-  #floorsOf(name: string): Map<string, number> {
-    const known = this.#floorBytes.get(name);
+  #useOf(name: string, uuid: string): GpuUse {
+    const key = `${name} ${uuid}`;
+    const known = this.#uses.get(key);
     if (known !== undefined) return known;
-    const fresh = new Map<string, number>();
-    this.#floorBytes.set(name, fresh);
+    const fresh = new GpuUse();
+    this.#uses.set(key, fresh);
     return fresh;
   }
 }

@@ -25,6 +25,7 @@ export interface KnownGpu {
   readonly uuid: string;
   readonly totalBytes: number;
   readonly usedBytes: number;
+  readonly processes: GpuReading['processes'];
 }
 
 export class GpuMonitor {
@@ -97,8 +98,9 @@ export class GpuMonitor {
     const readings = new Map(this.#snapshot.gpus.map((gpu) => [gpu.uuid, gpu]));
     const uuids = this.uuidsOf(instance);
     const known = uuids.flatMap((uuid) => {
-      const { totalBytes = null, usedBytes = null } = readings.get(uuid) ?? {};
-      return totalBytes === null || usedBytes === null ? [] : { uuid, totalBytes, usedBytes };
+      const { totalBytes = null, usedBytes = null, processes = null } = readings.get(uuid) ?? {};
+      if (totalBytes === null || usedBytes === null) return [];
+      return { uuid, totalBytes, usedBytes, processes };
     });
     return known.length === 0 || known.length < uuids.length ? null : known;
   }

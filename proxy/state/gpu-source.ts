@@ -2,7 +2,18 @@
  * What the monitor wants of a GPU reader. An unreadable value is null with a
  * reason, never 0: an empty GPU and an unreadable one must not look alike.
  */
+
+/** A process that holds memory of a GPU. */
+export interface GpuProcess {
+  /** As this process sees it in /proc. */
+  readonly pid: number;
+  /** null where the driver does not tell. */
+  readonly usedBytes: number | null;
+}
+
+/** One GPU, or one MIG instance of it, at one moment. */
 export interface GpuReading {
+  /** Of the GPU or of the instance: the one name that neither order nor reboot changes. */
   readonly uuid: string;
   readonly index: number;
   readonly name: string;
@@ -11,6 +22,8 @@ export interface GpuReading {
   readonly utilizationPercent: number | null;
   /** Why a memory value is null; null when both are known. */
   readonly unknownWhy: string | null;
+  /** Who holds memory on it; null where that can't be seen, which is not the same as nobody. */
+  readonly processes: readonly GpuProcess[] | null;
 }
 
 export interface GpuSourceEvents {
@@ -21,7 +34,7 @@ export interface GpuSourceEvents {
 }
 
 export interface GpuSource {
-  /** As shown in the banner and in metrics: `nvidia-smi`, `simulated`, `none`. */
+  /** As shown in the banner and in metrics: `nvml`, `nvidia-smi`, `none`, ... */
   readonly name: string;
   start(events: GpuSourceEvents): void;
   /** Resolves when nothing of the source runs any more. */

@@ -14,6 +14,8 @@ import type { Views } from './views.ts';
 
 export interface AdmissionRequest {
   readonly id: string;
+  /** Only engines that serve it are asked. */
+  readonly path: string;
   readonly shape: RequestShape;
   /** `key` tells sessions apart and includes the tenant; `id` is what the client sent. */
   readonly session: { readonly key: string; readonly id: string } | null;
@@ -53,7 +55,7 @@ export class Judge {
       promptTokens,
       session: request.session === null ? null : sessions.view(request.session.key),
       neverDegrade: request.neverDegrade,
-      pools: views.pools(line.waitingFor),
+      pools: views.pools(request.path, line.waitingFor),
       queueLength: line.length,
       nowMs: clock.nowMs(),
       config: policy,
@@ -62,8 +64,9 @@ export class Judge {
 
   /** The prompt tokens to decide with: the upper bound, or the exact count where it matters. */
   async tokens(request: AdmissionRequest, line: Line, signal: AbortSignal): Promise<number> {
-    const { lo, hi } = request.shape.promptTokens;
-    if (lo === hi) return hi;
+    const { lo, hi, source } = request.shape.promptTokens;
+    // An engine's count may leave out what its model's images take.
+    if (lo === hi || source === 'media') return hi;
     const atLo = this.decide(request, lo, line);
     const atHi = this.decide(request, hi, line);
     // Whoever has to wait has the time to be counted, and may then need less.

@@ -1,7 +1,8 @@
 /** `--mode observe`: where a request goes that nothing may be done to. */
 import { chargeOf, contextTokensOf } from '../memory/charge.ts';
-import type { AdmitDecision, Decision, RequestShape } from '../policy/types.ts';
-import { isServing, type Pools } from './pools.ts';
+import type { AdmitDecision, Decision } from '../policy/types.ts';
+import type { AdmissionRequest } from './judge.ts';
+import { isServing, type Pools, routeIn } from './pools.ts';
 
 /**
  * The request as it came, on the instance that was decided on, else on a usual
@@ -9,12 +10,12 @@ import { isServing, type Pools } from './pools.ts';
  */
 export function untouched(
   pools: Pools,
-  shape: RequestShape,
+  { path, shape }: Pick<AdmissionRequest, 'path' | 'shape'>,
   decided: Decision,
 ): AdmitDecision | null {
   const healthy = pools.instances
     .filter(isServing)
-    .filter((instance) => instance.health.state === 'healthy');
+    .filter(({ health, adapter }) => health.state === 'healthy' && routeIn(adapter, path));
   const chosen = 'instance' in decided ? decided.instance : null;
   const target =
     healthy.find(({ name }) => name === chosen) ??

@@ -5,7 +5,7 @@ import type { Clock } from './clock.ts';
 import type { Lease } from './lease.ts';
 import type { Ledger } from './ledger.ts';
 import type { Levels } from './levels.ts';
-import { isServing, type Pools, type ServingInstance } from './pools.ts';
+import { isServing, type Pools, routeIn, type ServingInstance } from './pools.ts';
 import type { Predictor } from './predictor.ts';
 
 export interface Others {
@@ -41,17 +41,17 @@ export class Views {
   }
 
   /**
-   * Pools with their healthy instances, the default pool first.
+   * Pools with their healthy instances that serve a path, the default pool first.
    * @param waiting the queue's entries for a pool, first come first
    */
-  pools(waiting: (pool: string) => readonly Waiting[]): readonly PoolView[] {
+  pools(path: string, waiting: (pool: string) => readonly Waiting[]): readonly PoolView[] {
     return this.#pools.pools.map((pool) => ({
       name: pool.name,
       large: pool.large,
       waiting: waiting(pool.name),
       instances: pool.instances
         .filter(isServing)
-        .filter((instance) => instance.health.state === 'healthy')
+        .filter(({ health, adapter }) => health.state === 'healthy' && routeIn(adapter, path))
         .map((instance) => this.instance(instance)),
     }));
   }

@@ -1,10 +1,18 @@
 /** What every adapter owes to the rest of kvgate, whatever its engine. */
 import { describe, expect, test } from '@jest/globals';
 import { DEFAULT_FRAMING } from '../../backend-adapters/framing.ts';
+import { SILENT } from '../../backend-adapters/openai-response.ts';
 import { adapterNamed, adapters, detectAdapter } from '../../backend-adapters/registry.ts';
 import { enginesUnderTest, NO_HINTS } from '../support/engines-under-test.ts';
 import { fakeEngine, refusedConnection, reply } from '../support/fake-engine-io.ts';
-import { CHAT, COMPLETION, MESSAGES, scannedRequest } from '../support/scanned-request.ts';
+import {
+  ANY_FACTS,
+  CHAT,
+  CHAT_ROUTE,
+  COMPLETION,
+  MESSAGES,
+  scannedRequest,
+} from '../support/scanned-request.ts';
 
 const signal = new AbortController().signal;
 
@@ -68,30 +76,44 @@ const WRONG_CHATS: readonly (readonly [wrong: string, body: object, param: strin
 const WRONG_COMPLETIONS: readonly (readonly [wrong: string, body: object, param: string])[] = [
   ['no prompt', {}, 'prompt'],
   ['a null prompt', { prompt: null }, 'prompt'],
-  ['a prompt that is an object', { prompt: { prompt_string: 'a' } }, 'prompt'],
   ['a prompt that is a number', { prompt: 5 }, 'prompt'],
   ['an empty list of prompts', { prompt: [] }, 'prompt'],
-  ['a list of objects', { prompt: [{ prompt_string: 'a' }] }, 'prompt'],
   ['an object deeper in a list', { prompt: [[{ prompt_string: 'a' }]] }, 'prompt'],
   ['a list with null in it', { prompt: ['a', null] }, 'prompt'],
 ];
 
-describe.each(enginesUnderTest)('$name', ({ adapter, answers, sendsDone }) => {
+/** llama.cpp takes such a prompt for text and pictures. */
+const PROMPT_OBJECTS: typeof WRONG_COMPLETIONS = [
+  ['a prompt that is an object', { prompt: { prompt_string: 'a' } }, 'prompt'],
+  ['a list of objects', { prompt: [{ prompt_string: 'a' }] }, 'prompt'],
+];
+
+describe.each(enginesUnderTest)('$name', (engine) => {
+  const { adapter, answers, sendsDone, takesPromptObjects } = engine;
+  const isOpenAi = engine.answersAsOpenAi !== false;
+  const asOpenAi = isOpenAi ? describe : describe.skip;
+
   test('names each route once', () => {
     const generating = adapter.generationRoutes.map((route) => `POST ${route.path}`);
     const passing = adapter.passthroughRoutes.map((route) => `${route.method} ${route.path}`);
     const routes = [...generating, ...passing];
     expect(new Set(routes).size).toBe(routes.length);
-    expect(generating).toEqual(expect.arrayContaining([`POST ${CHAT}`, `POST ${COMPLETION}`]));
+    const usual = isOpenAi ? [`POST ${CHAT}`, `POST ${COMPLETION}`] : [`POST ${CHAT}`];
+    expect(generating).toEqual(expect.arrayContaining(usual));
   });
 
   test.each(WRONG_CHATS)('refuses a chat with %s', (_, body, param) => {
-    const parsed = adapter.parse(scannedRequest(CHAT, body), DEFAULT_FRAMING);
+    const parsed = adapter.parse(scannedRequest(CHAT, body), ANY_FACTS);
     expect(parsed).toEqual({ invalid: expect.stringContaining(param), param });
   });
 
-  test.each(WRONG_COMPLETIONS)('refuses a completion with %s', (_, body, param) => {
-    const parsed = adapter.parse(scannedRequest(COMPLETION, body), DEFAULT_FRAMING);
+  const wrongCompletions = [
+    ...(isOpenAi ? WRONG_COMPLETIONS : []),
+    ...(isOpenAi && takesPromptObjects !== true ? PROMPT_OBJECTS : []),
+  ];
+  const eachWrong = isOpenAi ? test.each(wrongCompletions) : test.skip.each(WRONG_COMPLETIONS);
+  eachWrong('refuses a completion with %s', (_, body, param) => {
+    const parsed = adapter.parse(scannedRequest(COMPLETION, body), ANY_FACTS);
     expect(parsed).toEqual({ invalid: expect.stringContaining(param), param });
   });
 
@@ -106,7 +128,7 @@ describe.each(enginesUnderTest)('$name', ({ adapter, answers, sendsDone }) => {
       tools: [{ type: 'function', function: { name: 'f' } }],
       response_format: { type: 'json_object' },
     };
-    const shape = adapter.parse(scannedRequest(CHAT, body), DEFAULT_FRAMING);
+    const shape = adapter.parse(scannedRequest(CHAT, body), ANY_FACTS);
     expect(shape).toMatchObject({
       kind: 'chat',
       model: 'gpt-oss-20b',
@@ -133,10 +155,10 @@ describe.each(enginesUnderTest)('$name', ({ adapter, answers, sendsDone }) => {
       response_format: null,
     };
     expect(
-      adapter.parse(scannedRequest(CHAT, { messages: MESSAGES, ...nothing }), DEFAULT_FRAMING),
+      adapter.parse(scannedRequest(CHAT, { messages: MESSAGES, ...nothing }), ANY_FACTS),
     ).toMatchObject({
       model: null,
-      requestedOutputTokens: null,
+      requestedOutputTokens: engine.defaultTokens ?? null,
       samplesPerPrompt: 1,
       stream: false,
       temperature: null,
@@ -148,7 +170,7 @@ describe.each(enginesUnderTest)('$name', ({ adapter, answers, sendsDone }) => {
 
   test('bounds the prompt by text, tools and framing', () => {
     const promptOf = (body: object) => {
-      const shape = adapter.parse(scannedRequest(CHAT, body), DEFAULT_FRAMING);
+      const shape = adapter.parse(scannedRequest(CHAT, body), ANY_FACTS);
       if ('invalid' in shape) throw new Error(shape.invalid);
       return shape.promptTokens;
     };
@@ -163,7 +185,7 @@ describe.each(enginesUnderTest)('$name', ({ adapter, answers, sendsDone }) => {
 
   test('leaves a request alone that stays within the grant', () => {
     const request = scannedRequest(CHAT, { messages: MESSAGES, max_tokens: 100, top_p: 0.5 });
-    const shape = adapter.parse(request, DEFAULT_FRAMING);
+    const shape = adapter.parse(request, ANY_FACTS);
     if ('invalid' in shape) throw new Error(shape.invalid);
     for (const outputTokens of [null, 100, 101]) {
       const grant = { outputTokens, sampling: { topP: 0.9 } };
@@ -171,13 +193,14 @@ describe.each(enginesUnderTest)('$name', ({ adapter, answers, sendsDone }) => {
         edits: [],
         changed: [],
         skipped: [],
+        asksForUsage: false,
       });
     }
   });
 
   test('writes what was granted, where it lowers what was asked or adds what was not', () => {
     const request = scannedRequest(CHAT, { messages: MESSAGES, max_tokens: 100, top_p: 0.95 });
-    const shape = adapter.parse(request, DEFAULT_FRAMING);
+    const shape = adapter.parse(request, ANY_FACTS);
     if ('invalid' in shape) throw new Error(shape.invalid);
     const grant = { outputTokens: 50, sampling: { temperature: 0.5, topP: 0.9 } };
     expect(adapter.rewrite(request, shape, grant)).toEqual({
@@ -188,61 +211,66 @@ describe.each(enginesUnderTest)('$name', ({ adapter, answers, sendsDone }) => {
       ],
       changed: ['max_tokens', 'temperature', 'top_p'],
       skipped: [],
+      asksForUsage: false,
     });
   });
 
-  test.each([
-    ['a role', { choices: [{ delta: { role: 'assistant', content: null } }] }, 0],
-    ['an empty text', { choices: [{ delta: { content: '' } }] }, 0],
-    ['text', { choices: [{ delta: { content: 'Hi' } }] }, 1],
-    ['reasoning', { choices: [{ delta: { reasoning_content: 'Hm' } }] }, 1],
-    ['reasoning by its newer name', { choices: [{ delta: { reasoning: 'Hm' } }] }, 1],
-    ['a tool call', { choices: [{ delta: { tool_calls: [{ index: 0 }] } }] }, 1],
-    ['text of a completion', { choices: [{ text: 'Hi' }] }, 1],
-    ['text of two choices', { choices: [{ text: 'a' }, { text: 'b' }] }, 2],
-    ['no choices', { choices: [] }, 0],
-  ])('counts the output of an event with %s', (_, event, outputTokens) => {
-    expect(adapter.streamEvent(JSON.stringify(event))).toEqual({
-      outputTokens,
-      usage: null,
-      isEnd: false,
-      error: null,
+  asOpenAi('answers', () => {
+    test.each([
+      ['a role', { choices: [{ delta: { role: 'assistant', content: null } }] }, 0],
+      ['an empty text', { choices: [{ delta: { content: '' } }] }, 0],
+      ['text', { choices: [{ delta: { content: 'Hi' } }] }, 1],
+      ['reasoning', { choices: [{ delta: { reasoning_content: 'Hm' } }] }, 1],
+      ['reasoning by its newer name', { choices: [{ delta: { reasoning: 'Hm' } }] }, 1],
+      ['a tool call', { choices: [{ delta: { tool_calls: [{ index: 0 }] } }] }, 1],
+      ['text of a completion', { choices: [{ text: 'Hi' }] }, 1],
+      ['text of two choices', { choices: [{ text: 'a' }, { text: 'b' }] }, 2],
+      ['no choices', { choices: [] }, 0],
+    ])('counts the output of an event with %s', (_, event, outputTokens) => {
+      expect(adapter.streamEvent(JSON.stringify(event), CHAT_ROUTE)).toEqual({
+        ...SILENT,
+        outputTokens,
+      });
     });
-  });
 
-  test('reads the usage of an answer and of a stream', () => {
-    const answer = {
-      choices: [{ index: 0 }],
-      usage: {
-        prompt_tokens: 10,
-        completion_tokens: 4,
-        prompt_tokens_details: { cached_tokens: 8 },
+    test('reads the usage of an answer and of a stream', () => {
+      const answer = {
+        choices: [{ index: 0 }],
+        usage: {
+          prompt_tokens: 10,
+          completion_tokens: 4,
+          prompt_tokens_details: { cached_tokens: 8 },
+        },
+      };
+      const usage = { promptTokens: 10, completionTokens: 4, cachedTokens: 8 };
+      expect(adapter.usage(answer, CHAT_ROUTE)).toEqual(usage);
+      expect(
+        adapter.streamEvent(JSON.stringify({ ...answer, choices: [] }), CHAT_ROUTE).usage,
+      ).toEqual(usage);
+    });
+
+    test.each([[{}], [null], ['text'], [{ usage: null }], [{ usage: 'many' }]])(
+      'finds no usage in %j',
+      (answer) => {
+        expect(adapter.usage(answer, CHAT_ROUTE)).toBeNull();
       },
-    };
-    const usage = { promptTokens: 10, completionTokens: 4, cachedTokens: 8 };
-    expect(adapter.usage(answer)).toEqual(usage);
-    expect(adapter.streamEvent(JSON.stringify({ ...answer, choices: [] })).usage).toEqual(usage);
-  });
+    );
 
-  test.each([[{}], [null], ['text'], [{ usage: null }], [{ usage: 'many' }]])(
-    'finds no usage in %j',
-    (answer) => {
-      expect(adapter.usage(answer)).toBeNull();
-    },
-  );
-
-  test('takes a count that is none for unknown', () => {
-    expect(adapter.usage({ usage: { prompt_tokens: -1, completion_tokens: '4' } })).toEqual({
-      promptTokens: null,
-      completionTokens: null,
-      cachedTokens: null,
+    test('takes a count that is none for unknown', () => {
+      expect(
+        adapter.usage({ usage: { prompt_tokens: -1, completion_tokens: '4' } }, CHAT_ROUTE),
+      ).toEqual({
+        promptTokens: null,
+        completionTokens: null,
+        cachedTokens: null,
+      });
     });
-  });
 
-  test('knows the end of a stream', () => {
-    const finish = JSON.stringify({ choices: [{ delta: {}, finish_reason: 'stop' }] });
-    expect(adapter.streamEvent(finish).isEnd).toBe(!sendsDone);
-    expect(adapter.streamEvent('[DONE]').isEnd).toBe(true);
+    test('knows the end of a stream', () => {
+      const finish = JSON.stringify({ choices: [{ delta: {}, finish_reason: 'stop' }] });
+      expect(adapter.streamEvent(finish, CHAT_ROUTE).isEnd).toBe(!sendsDone);
+      expect(adapter.streamEvent('[DONE]', CHAT_ROUTE).isEnd).toBe(true);
+    });
   });
 
   test.each([
@@ -251,12 +279,7 @@ describe.each(enginesUnderTest)('$name', ({ adapter, answers, sendsDone }) => {
     ['half an event', '{"choices":[{"delta":{"content":"H'],
     ['an event beyond any size', JSON.stringify({ choices: [{ text: 'a'.repeat(2 ** 20) }] })],
   ])('makes nothing of %s', (_, data) => {
-    expect(adapter.streamEvent(data)).toEqual({
-      outputTokens: 0,
-      usage: null,
-      isEnd: false,
-      error: null,
-    });
+    expect(adapter.streamEvent(data, CHAT_ROUTE)).toEqual(SILENT);
   });
 
   test.each([
@@ -264,7 +287,11 @@ describe.each(enginesUnderTest)('$name', ({ adapter, answers, sendsDone }) => {
     ['a text', '{"error":"engine failed"}', 'engine failed'],
     ['broken JSON', '{"error": "bad "quote""}', '{"error": "bad "quote""}'],
   ])('reports an error inside the stream that is %s', (_, data, error) => {
-    expect(adapter.streamEvent(data)).toMatchObject({ outputTokens: 0, isEnd: false, error });
+    expect(adapter.streamEvent(data, CHAT_ROUTE)).toMatchObject({
+      outputTokens: 0,
+      isEnd: false,
+      error,
+    });
   });
 
   test.each([
@@ -273,7 +300,7 @@ describe.each(enginesUnderTest)('$name', ({ adapter, answers, sendsDone }) => {
     [422, '{"detail":"Unexpected fields"}', 'client'],
     [501, '', 'client'],
     [429, '', 'busy'],
-    [500, 'Internal Server Error', 'fault'],
+    [500, 'Internal Server Error', engine.bareFailure ?? 'fault'],
     [502, '', 'fault'],
     [500, '{"error":{"message":"CUDA out of memory. Tried to allocate 2.00 GiB."}}', 'oom'],
     [500, 'torch.OutOfMemoryError: Tried to allocate', 'oom'],
@@ -295,10 +322,9 @@ describe.each(enginesUnderTest)('$name', ({ adapter, answers, sendsDone }) => {
   test('is unreachable when nothing answers, and then a read is a fault', async () => {
     const result = await adapter.probe(fakeEngine(answers), NO_HINTS, signal);
     if (!result.ok) throw new Error(result.why);
-    const refusing = fakeEngine({
-      'GET /health': refusedConnection(),
-      'GET /slots': refusedConnection(),
-    });
+    const refusing = fakeEngine(
+      Object.fromEntries(Object.keys(answers).map((route) => [route, refusedConnection()])),
+    );
     expect(await adapter.probe(refusing, NO_HINTS, signal)).toEqual({
       ok: false,
       state: 'unreachable',

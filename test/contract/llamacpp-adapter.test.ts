@@ -5,7 +5,14 @@ import { DEFAULT_FRAMING } from '../../backend-adapters/framing.ts';
 import { llamacpp } from '../../backend-adapters/llamacpp.ts';
 import { answersOf, NO_HINTS } from '../support/engines-under-test.ts';
 import { type Answers, fakeEngine, json, recorded, reply } from '../support/fake-engine-io.ts';
-import { CHAT, COMPLETION, MESSAGES, scannedRequest } from '../support/scanned-request.ts';
+import {
+  ANY_FACTS,
+  CHAT,
+  CHAT_ROUTE,
+  COMPLETION,
+  MESSAGES,
+  scannedRequest,
+} from '../support/scanned-request.ts';
 
 const signal = new AbortController().signal;
 const HEALTHY = answersOf('llamacpp');
@@ -26,7 +33,7 @@ async function probed(
 }
 
 function parsed(path: string, body: object) {
-  const shape = llamacpp.parse(scannedRequest(path, body), DEFAULT_FRAMING);
+  const shape = llamacpp.parse(scannedRequest(path, body), ANY_FACTS);
   if ('invalid' in shape) throw new Error(shape.invalid);
   return shape;
 }
@@ -52,7 +59,7 @@ describe('requests', () => {
   test('a completion of no tokens evaluates its prompt, a chat of none is refused', () => {
     expect(parsed(COMPLETION, { prompt: 'a', n_predict: 0 }).requestedOutputTokens).toBe(0);
     const chat = scannedRequest(CHAT, { messages: MESSAGES, n_predict: 0 });
-    expect(llamacpp.parse(chat, DEFAULT_FRAMING)).toMatchObject({ param: 'n_predict' });
+    expect(llamacpp.parse(chat, ANY_FACTS)).toMatchObject({ param: 'n_predict' });
   });
 
   test('n_cmpl multiplies as n does', () => {
@@ -73,12 +80,7 @@ describe('requests', () => {
 
   test('a number beside a list is no prompt', () => {
     const request = scannedRequest(COMPLETION, { prompt: [1, [2]] });
-    expect(llamacpp.parse(request, DEFAULT_FRAMING)).toMatchObject({ param: 'prompt' });
-  });
-
-  test('a route that does not generate is refused', () => {
-    const request = scannedRequest('/completion', { prompt: 'a' });
-    expect(llamacpp.parse(request, DEFAULT_FRAMING)).toMatchObject({ param: null });
+    expect(llamacpp.parse(request, ANY_FACTS)).toMatchObject({ param: 'prompt' });
   });
 });
 
@@ -110,7 +112,10 @@ describe('probe', () => {
       waitingSequences: null,
       maxSequences: 4,
       preemptions: null,
+      hostTier: null,
+      ranks: [],
     });
+    expect(facts.version).toBe('b11669-d5d6f51');
   });
 
   test('is loading while every route answers 503', async () => {
@@ -127,12 +132,78 @@ describe('probe', () => {
     });
   });
 
-  test('a router is unusable', async () => {
-    const io = fakeEngine({ ...HEALTHY, 'GET /props': recorded('llamacpp/props-router.json') });
+  test('a router is unusable, and the servers that it runs are named', async () => {
+    const router = { ...HEALTHY, 'GET /props': recorded('llamacpp/props-router.json') };
+    const running = { ...router, 'GET /v1/models': recorded('llamacpp/models-router.json') };
+    for (const [answers, servers] of [
+      [router, 'none runs now'],
+      [running, 'now: tiny-a on port 42601)'],
+    ] as const) {
+      expect(await llamacpp.probe(fakeEngine(answers), NO_HINTS, signal)).toMatchObject({
+        state: 'unusable',
+        why: expect.stringMatching(new RegExp(`llama.cpp router.*${servers.replace(')', '\\)')}`)),
+      });
+    }
+  });
+
+  test('a server that wants a key is unusable without it', async () => {
+    const unauthorized = recorded('llamacpp/no-key.json', 401);
+    const io = fakeEngine({ ...HEALTHY, 'GET /props': unauthorized, 'GET /slots': unauthorized });
     expect(await llamacpp.probe(io, NO_HINTS, signal)).toMatchObject({
       state: 'unusable',
-      why: expect.stringContaining('router'),
+      why: expect.stringContaining('--backend-api-key-file'),
     });
+  });
+
+  test.each([
+    [null, null],
+    [['llama-server'], { capacityBytes: 8192 * 1024 ** 2, usedShare: null }],
+    [['llama-server', '-cram', '100'], { capacityBytes: 100 * 1024 ** 2, usedShare: null }],
+    [['llama-server', '--cache-ram', '-1'], { capacityBytes: null, usedShare: null }],
+    [['llama-server', '--cache-ram=0'], null],
+  ])('with %j the host keeps %j of prompts', async (commandLine, hostTier) => {
+    const { facts, reading } = await probed({ commandLine });
+    expect(reading.hostTier).toEqual(hostTier);
+    expect(await llamacpp.read(fakeEngine(HEALTHY), facts, signal)).toEqual(reading);
+  });
+
+  test('with --swa-full sliding layers keep every token', async () => {
+    const windowed = (await probed()).layout.spec?.groups.map(({ windowTokens }) => windowTokens);
+    expect(windowed).toContain(128);
+    const { layout } = await probed({ commandLine: ['llama-server', '--swa-full'] });
+    expect(layout.spec?.groups.map(({ windowTokens }) => windowTokens)).toEqual(
+      windowed?.map(() => null),
+    );
+  });
+
+  test.each([
+    ['--context-shift', ['--context-shift'], 'max tokens'],
+    ['--sleep-idle-seconds', ['--sleep-idle-seconds', '60'], 'not sleep'],
+  ])('%s is warned of', async (_, flags, words) => {
+    const warned = expect.stringContaining(words);
+    expect((await probed()).facts.warnings).not.toContainEqual(warned);
+    const { facts } = await probed({ commandLine: ['llama-server', ...flags] });
+    expect(facts.warnings).toContainEqual(warned);
+  });
+
+  test.each([
+    ['of text only', { vision: false, audio: false, video: false }, [], ['none', 'none', 'none']],
+    ['with eyes', { vision: true, audio: false, video: true }, [], [600, 'none', null]],
+    [
+      'with a bound of its own',
+      { vision: true, audio: true, video: false },
+      ['--image-max-tokens', '300'],
+      [300, null, 'none'],
+    ],
+    ['of an older build', undefined, [], [null, null, null]],
+  ])('media of a model %s', async (_, modalities, flags, [image, audio, video]) => {
+    const props = { ...JSON.parse(recorded('llamacpp/props.json').body), modalities };
+    const { facts } = await probed({
+      answers: { 'GET /props': json(props) },
+      commandLine: ['llama-server', ...flags],
+      hints: flags.length > 0 ? {} : { imageTokens: 600 },
+    });
+    expect(facts.media).toMatchObject({ image, audio, video });
   });
 
   test('hidden slots leave the work unknown, with a warning', async () => {
@@ -178,6 +249,22 @@ describe('who shares the cells', () => {
     ['--no-kv-unified', ['llama-server', '--no-kv-unified'], false],
     ['the last switch', ['llama-server', '-kvu', '-no-kvu', '-np', '4'], false],
     ['-np, and slots too large for parts', ['llama-server', '-c', '2048', '-np', '4'], true],
+    ['a pool that holds every slot', ['llama-server', '--kv-unified-per-slot', '2048'], false],
+    [
+      'a pool as large as every slot',
+      ['llama-server', '-kvu', '--kv-unified-per-slot', '2048', '-c', '8192'],
+      false,
+    ],
+    [
+      'a pool smaller than every slot',
+      ['llama-server', '--kv-unified-per-slot', '2048', '-c', '4096'],
+      true,
+    ],
+    [
+      '-np with a limit for a slot',
+      ['llama-server', '-np', '4', '--kv-unified-per-slot', '2048'],
+      false,
+    ],
   ])('%s', async (_, commandLine, unified) => {
     const { layout, reading } = await probed({ commandLine });
     expect(layout.unified).toBe(unified);
@@ -188,7 +275,24 @@ describe('who shares the cells', () => {
     const commandLine = ['llama-server', '-kvu'];
     const { layout, facts } = await probed({ commandLine, hints: { kvLayout: 'split' } });
     expect(layout.unified).toBe(false);
-    expect(facts.warnings).toEqual([]);
+    expect(facts.warnings).not.toContainEqual(expect.stringContaining('--kv-layout'));
+  });
+
+  test('the options of a proxy at its port are not its own', async () => {
+    const proxy = ['/usr/bin/docker-proxy', '-np', '4', '-c', '8192'];
+    const { layout, facts } = await probed({ commandLine: proxy });
+    expect(layout.unified).toBe(true);
+    expect(facts.warnings).toContainEqual(expect.stringContaining('--kv-layout split'));
+    const renamed = [
+      '/opt/server',
+      '-m',
+      '/models/gpt-oss-20b-mxfp4.gguf',
+      '-np',
+      '4',
+      '-c',
+      '8192',
+    ];
+    expect((await probed({ commandLine: renamed })).layout.unified).toBe(false);
   });
 
   test('without a command line one pool is assumed, with a warning', async () => {
@@ -227,10 +331,13 @@ describe('token counts', () => {
     expect(facts.framing.baseTokens).toBeGreaterThanOrEqual(64);
     expect(facts.framing.perMessageTokens).toBeGreaterThanOrEqual(5);
     expect(facts.framing.baseTokens).toBeLessThan(DEFAULT_FRAMING.baseTokens);
+    expect(facts.warnings).not.toContainEqual(expect.stringContaining('input_tokens'));
   });
 
-  test('an older build without the route gets the default', async () => {
-    expect((await probed()).facts.framing).toEqual(DEFAULT_FRAMING);
+  test('an older build without the route gets the default, with a warning', async () => {
+    const { facts } = await probed();
+    expect(facts.framing).toEqual(DEFAULT_FRAMING);
+    expect(facts.warnings).toContainEqual(expect.stringContaining('input_tokens'));
   });
 
   test('a chat is counted by the same body, on the route beside its own', async () => {
@@ -261,7 +368,7 @@ describe('token counts', () => {
 
 test('usage of several choices is that of the first, so their output is unknown', () => {
   const usage = { prompt_tokens: 10, completion_tokens: 4 };
-  expect(llamacpp.usage({ choices: [{}, {}], usage })).toEqual({
+  expect(llamacpp.usage({ choices: [{}, {}], usage }, CHAT_ROUTE)).toEqual({
     promptTokens: 10,
     completionTokens: null,
     cachedTokens: null,
@@ -277,11 +384,24 @@ test.each([
     'overflow',
   ],
   [200, 'Context size has been exceeded.', 'overflow'],
-  [500, '{"error":{"code":500,"message":"Compute error.","type":"server_error"}}', 'fault'],
+  [500, '{"error":{"code":500,"message":"Compute error.","type":"server_error"}}', 'oom'],
+  [500, '{"error":{"code":500,"message":"Invalid input batch.","type":"server_error"}}', 'fault'],
+  [
+    500,
+    '{"error":{"code":500,"message":"input (600 tokens) is too large to process. increase the physical batch size (current batch size: 512)","type":"server_error"}}',
+    'too-long',
+  ],
+  [
+    500,
+    '{"error":{"code":500,"message":"the request exceeds the available context size. try increasing the context size or enable context shift","type":"server_error"}}',
+    'too-long',
+  ],
+  [501, '{"error":{"code":501,"message":"This server does not support embeddings."}}', 'client'],
+  [401, '{"error":{"message":"Invalid API Key","type":"authentication_error"}}', 'client'],
   [
     400,
     '{"error":{"type":"exceed_context_size_error","n_prompt_tokens":9015,"n_ctx":2048}}',
-    'client',
+    'too-long',
   ],
 ])('classifies %i %s', (status, body, expected) => {
   expect(llamacpp.classifyError(status, body)).toBe(expected);

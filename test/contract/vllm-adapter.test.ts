@@ -1,26 +1,29 @@
 /** What is particular about vLLM, on answers as it gives them. */
 import { describe, expect, test } from '@jest/globals';
-import { DEFAULT_FRAMING } from '../../backend-adapters/framing.ts';
 import { vllm } from '../../backend-adapters/vllm.ts';
-import { answersOf, NO_HINTS } from '../support/engines-under-test.ts';
-import { type Answers, fakeEngine, json, recorded, reply } from '../support/fake-engine-io.ts';
-import { CHAT, COMPLETION, MESSAGES, scannedRequest } from '../support/scanned-request.ts';
+import { fakeEngine, json, reply } from '../support/fake-engine-io.ts';
+import {
+  ANY_FACTS,
+  CHAT,
+  COMPLETION,
+  MESSAGES,
+  scannedRequest,
+} from '../support/scanned-request.ts';
 
 const signal = new AbortController().signal;
-const HEALTHY = answersOf('vllm');
-
-async function probed(answers: Answers = {}, commandLine: readonly string[] | null = null) {
-  const io = fakeEngine({ ...HEALTHY, ...answers }, commandLine);
-  const result = await vllm.probe(io, NO_HINTS, signal);
-  if (!result.ok) throw new Error(result.why);
-  return result;
-}
 
 function parsed(path: string, body: object) {
   const request = scannedRequest(path, body);
-  const shape = vllm.parse(request, DEFAULT_FRAMING);
+  const shape = vllm.parse(request, ANY_FACTS);
   if ('invalid' in shape) throw new Error(shape.invalid);
   return { request, shape };
+}
+
+/** More tokens than any prompt may have whose logits are asked for. */
+const LONG = 'word '.repeat(1000);
+
+function cutTo(tokens: number, body: object): object {
+  return { prompt: LONG, truncate_prompt_tokens: tokens, ...body };
 }
 
 describe('requests', () => {
@@ -48,8 +51,57 @@ describe('requests', () => {
     ['text and ids in one list', { prompt: ['a', 1] }, 'prompt'],
     ['embeddings as a prompt', { prompt: 'a', prompt_embeds: 'AAAA' }, 'prompt_embeds'],
     ['a floor that is no number', { prompt: 'a', min_tokens: 'x' }, 'min_tokens'],
+    ['KV that outlives the answer', { prompt: 'a', kv_transfer_params: {} }, 'kv_transfer_params'],
+    ['a cut that is none', { prompt: 'a', truncate_prompt_tokens: -2 }, 'truncate_prompt_tokens'],
+    ['a beam search that is no switch', { prompt: 'a', use_beam_search: 3 }, 'use_beam_search'],
+    ['logits of a long prompt', { prompt: LONG, prompt_logprobs: 0 }, 'prompt_logprobs'],
+    ['all of them', { prompt: LONG, prompt_logprobs: -1 }, 'prompt_logprobs'],
+    ['logits of a long prompt by its echo', { prompt: LONG, echo: true, logprobs: 1 }, 'echo'],
   ])('refuses %s', (_, body, param) => {
-    expect(vllm.parse(scannedRequest(COMPLETION, body), DEFAULT_FRAMING)).toMatchObject({ param });
+    expect(vllm.parse(scannedRequest(COMPLETION, body), ANY_FACTS)).toMatchObject({ param });
+  });
+
+  test.each([
+    ['logits of a short prompt', { prompt: 'a', prompt_logprobs: 3 }],
+    ['logits of a long one that is cut', cutTo(1024, { prompt_logprobs: 3 })],
+    ['logits of 1024 ids', { prompt: Array.from({ length: 1024 }, () => 7), prompt_logprobs: 3 }],
+    ['an echo without logits', { prompt: LONG, echo: true }],
+    ['an echo and nothing more', { prompt: LONG, echo: true, max_tokens: 0 }],
+    ['logits of the answer', { prompt: LONG, logprobs: 5 }],
+    ['null for each of them', { prompt: LONG, prompt_logprobs: null, kv_transfer_params: null }],
+  ])('takes %s', (_, body) => {
+    expect(vllm.parse(scannedRequest(COMPLETION, body), ANY_FACTS)).not.toHaveProperty('invalid');
+  });
+
+  test('a chat that is echoed makes the logits of its prompt', () => {
+    const messages = [{ role: 'user', content: LONG }];
+    const chat = scannedRequest(CHAT, { messages, echo: true });
+    expect(vllm.parse(chat, ANY_FACTS)).toMatchObject({ param: 'echo' });
+  });
+
+  test('a beam search holds as many sequences as it is wide', () => {
+    const body = { prompt: ['a', 'b'], use_beam_search: true, n: 4 };
+    expect(parsed(COMPLETION, body).shape).toMatchObject({ prompts: 2, samplesPerPrompt: 4 });
+  });
+
+  test('a prompt is no longer than what it is cut to, each of them', () => {
+    const cut = (body: object) => parsed(COMPLETION, body).shape.promptTokens;
+    expect(cut({ prompt: LONG, truncate_prompt_tokens: 100 })).toMatchObject({
+      hi: 100,
+      expected: 100,
+    });
+    expect(cut({ prompt: [LONG, LONG], truncate_prompt_tokens: 100 }).hi).toBe(200);
+    expect(cut({ prompt: 'a', truncate_prompt_tokens: 100 }).hi).toBeLessThan(100);
+    // -1 is the context, 8192 here.
+    expect(cut({ prompt: LONG.repeat(4), truncate_prompt_tokens: -1 }).hi).toBe(8192);
+    expect(cut({ prompt: LONG.repeat(4), truncate_prompt_tokens: null }).hi).toBeGreaterThan(8192);
+  });
+
+  test('a template of the client may print as much as the context holds', () => {
+    const loop = '{% for i in range(9999) %}a{% endfor %}';
+    const { promptTokens } = parsed(CHAT, { messages: MESSAGES, chat_template: loop }).shape;
+    expect(promptTokens.hi).toBe(8192);
+    expect(promptTokens.expected).toBeLessThan(1000);
   });
 
   test('lowers a floor that would be above the limit', () => {
@@ -79,93 +131,6 @@ describe('requests', () => {
   });
 });
 
-describe('probe', () => {
-  test('reads pool, context and work', async () => {
-    const { facts, reading } = await probed();
-    expect(facts.layout).toMatchObject({
-      model: 'paged',
-      kvBytesPerElement: 1,
-      blockTokens: 16,
-      contextTokens: 131_072,
-      inFlightTokens: 16_384,
-      tensorParallel: 1,
-    });
-    expect(facts.warnings).toEqual([]);
-    // 40,001 blocks, one of them the null block.
-    expect(reading).toEqual({
-      state: 'ready',
-      capacityUnits: 40_000,
-      usedUnits: 10_000,
-      runningSequences: 3,
-      waitingSequences: 2,
-      maxSequences: null,
-      preemptions: 7,
-    });
-  });
-
-  test('reads the older name of usage; what is missing is null and said', async () => {
-    const old = { 'GET /metrics': recorded('vllm/metrics-before-v0.10.txt') };
-    const { facts, reading } = await probed(old);
-    expect(reading).toMatchObject({
-      capacityUnits: null,
-      usedUnits: null,
-      runningSequences: 1,
-      waitingSequences: null,
-      preemptions: null,
-    });
-    for (const name of ['num_gpu_blocks', 'waiting requests', 'preemptions']) {
-      expect(facts.warnings).toContainEqual(expect.stringContaining(name));
-    }
-    expect(facts.warnings).not.toContainEqual(expect.stringContaining('usage'));
-  });
-
-  test('guards several engines as the smallest and fullest of them', async () => {
-    const two = { 'GET /metrics': recorded('vllm/metrics-two-engines.txt') };
-    const { facts, reading } = await probed(two);
-    expect(reading).toMatchObject({
-      capacityUnits: 900,
-      usedUnits: 360,
-      runningSequences: 8,
-      waitingSequences: 1,
-      preemptions: 3,
-    });
-    expect(facts.warnings).toContainEqual(expect.stringContaining('2 data-parallel engines'));
-  });
-
-  test.each([
-    ['a usage above 1', 'vllm:kv_cache_usage_perc{engine="0"} 1.5'],
-    ['a usage that is no number', 'vllm:kv_cache_usage_perc{engine="0"} NaN'],
-    ['no usage', ''],
-  ])('takes %s for unknown', async (_, line) => {
-    const text = `vllm:cache_config_info{num_gpu_blocks="10",block_size="16"} 1\n${line}\n`;
-    const { facts, reading } = await probed({ 'GET /metrics': reply(200, text) });
-    expect(reading).toMatchObject({ capacityUnits: 9, usedUnits: null });
-    expect(facts.warnings).toContainEqual(expect.stringContaining('usage'));
-  });
-
-  test.each([
-    [['vllm', 'serve', '--max-num-batched-tokens', '2048'], 4096],
-    [['vllm', 'serve', '--max-num-batched-tokens=2048', '--no-async-scheduling'], 2048],
-    [['vllm', 'serve', '--max-num-batched-tokens', '1000000'], 131_072],
-  ])('%j keeps %d tokens in flight', async (commandLine, inFlightTokens) => {
-    expect((await probed({}, commandLine)).facts.layout).toMatchObject({ inFlightTokens });
-  });
-
-  test('is unreachable when its engine is dead, unusable without a context length', async () => {
-    const dead = fakeEngine({ ...HEALTHY, 'GET /health': reply(503, '') });
-    expect(await vllm.probe(dead, NO_HINTS, signal)).toMatchObject({
-      state: 'unreachable',
-      why: '/health answered 503, expected 200',
-    });
-    const models = json({ object: 'list', data: [{ id: 'm' }] });
-    const mute = fakeEngine({ ...HEALTHY, 'GET /v1/models': models });
-    expect(await vllm.probe(mute, NO_HINTS, signal)).toMatchObject({
-      state: 'unusable',
-      why: expect.stringContaining('max_model_len'),
-    });
-  });
-});
-
 describe('token counts', () => {
   test('posts what decides the count and nothing else', async () => {
     const expected = `{"model":"m","messages":${JSON.stringify(MESSAGES)},"tools":[{"a":1.0}]}`;
@@ -174,7 +139,18 @@ describe('token counts', () => {
       'POST /tokenize': (body) =>
         body === expected ? json({ count: 70, tokens: [] }) : reply(400, body),
     });
-    expect(await vllm.countTokens(io, scannedRequest(CHAT, text), signal)).toBe(70);
+    // 16 more than it says: it leaves out some of what harmony adds.
+    expect(await vllm.countTokens(io, scannedRequest(CHAT, text), signal)).toBe(86);
+  });
+
+  test('counts messages as their own route does', async () => {
+    const expected = `{"messages":${JSON.stringify(MESSAGES)},"system":"Be brief."}`;
+    const io = fakeEngine({
+      'POST /v1/messages/count_tokens': (body) =>
+        body === expected ? json({ input_tokens: 68 }) : reply(400, body),
+    });
+    const messages = { system: 'Be brief.', max_tokens: 5, messages: MESSAGES };
+    expect(await vllm.countTokens(io, scannedRequest('/v1/messages', messages), signal)).toBe(68);
   });
 
   test('counts one text; a list of prompts it leaves alone', async () => {
@@ -183,18 +159,74 @@ describe('token counts', () => {
     expect(await vllm.countTokens(io, one, signal)).toBe(3);
     const list = scannedRequest(COMPLETION, { prompt: ['abc'] });
     expect(await vllm.countTokens(io, list, signal)).toBeNull();
+    const cut = scannedRequest(COMPLETION, { prompt: 'abc', truncate_prompt_tokens: 2 });
+    expect(await vllm.countTokens(io, cut, signal)).toBeNull();
   });
 });
 
+const PROMPT_TOO_LONG =
+  "This model's maximum context length is 4096 tokens. However, your prompt contains 5000 input tokens, which exceeds this limit even without any output tokens.";
+const OLDER_TOO_LONG =
+  "'max_tokens' or 'max_completion_tokens' is too large: 9000. This model's maximum context length is 4096 tokens and your request has 5 input tokens (9000 > 4096 - 5).";
+const OUTPUT_TOO_LONG =
+  'max_completion_tokens=9 cannot be greater than max_model_len=8. Please request fewer output tokens.';
+const DECODER_TOO_LONG =
+  'The decoder prompt (length 5000) is longer than the maximum model length of 4096.';
+const CUT_TOO_LONG = 'truncate_prompt_tokens=9 cannot be greater than max_model_len = 8.';
+const QUEUE_FULL = 'The engine is currently busy and cannot accept new requests.';
+const DEAD = 'EngineCore encountered an issue. See stack trace (above) for the root cause.';
+const DEAD_SINCE_V0_33 = 'The server had an error while processing your request.';
+
 test.each([
-  [503, '{"error":{"message":"Too many queued","type":"Service Unavailable","code":503}}', 'busy'],
-  [
-    500,
-    '{"error":{"message":"EngineCore encountered an issue.","type":"InternalServerError"}}',
-    'fault',
-  ],
-  [401, '{"error":"Unauthorized"}', 'client'],
-  [400, '{"error":{"message":"max_tokens=9 cannot be greater than max_model_len=8"}}', 'client'],
-])('classifies %i %s', (status, body, expected) => {
-  expect(vllm.classifyError(status, body)).toBe(expected);
+  [400, PROMPT_TOO_LONG, 'BadRequestError', 'too-long'],
+  [400, OLDER_TOO_LONG, 'BadRequestError', 'too-long'],
+  [400, OUTPUT_TOO_LONG, 'BadRequestError', 'too-long'],
+  [400, DECODER_TOO_LONG, 'BadRequestError', 'too-long'],
+  [400, CUT_TOO_LONG, 'BadRequestError', 'client'],
+  [400, DEAD, 'BadRequestError', 'client'],
+  [404, 'The model `m` does not exist.', 'NotFoundError', 'client'],
+  [503, QUEUE_FULL, 'Service Unavailable', 'busy'],
+  [503, 'Request failed; please retry', 'ServiceUnavailableError', 'busy'],
+  [500, DEAD, 'InternalServerError', 'dying'],
+  [500, DEAD_SINCE_V0_33, 'InternalServerError', 'dying'],
+  [500, 'CUDA out of memory. Tried to allocate 2.00 GiB.', 'InternalServerError', 'oom'],
+  [500, 'Internal server error', 'InternalServerError', 'fault'],
+])('%i "%s" (%s) is %s', (code, message, type, expected) => {
+  const body = JSON.stringify({ error: { message, type, param: null, code } });
+  expect(vllm.classifyError(code, body)).toBe(expected);
+});
+
+test('an error that is a text and an error inside a stream are classified as well', () => {
+  expect(vllm.classifyError(401, '{"error":"Unauthorized"}')).toBe('client');
+  expect(vllm.classifyError(200, DEAD)).toBe('dying');
+  expect(vllm.classifyError(200, 'Internal server error')).toBe('fault');
+});
+
+describe('routes', () => {
+  /** Generate, and are read by nobody here (vllm/entrypoints). */
+  const SIDE_DOORS = [
+    ...['/invocations', '/inference/v1/generate', '/v1/chat/completions/batch', '/v2/embed'],
+    ...['/v1/audio/transcriptions', '/v1/audio/translations', '/v1/realtime', '/v1/decisions'],
+    ...['/v1/systemone', '/generative_scoring', '/cohere/v2/chat', '/generate'],
+    ...['/sleep', '/wake_up', '/reset_prefix_cache', '/collective_rpc', '/pause', '/server_info'],
+    ...['/v1/load_lora_adapter', '/v1/unload_lora_adapter', '/start_profile', '/scale_elastic_ep'],
+  ];
+
+  test('side doors are in no list', () => {
+    const listed = [...vllm.generationRoutes, ...vllm.passthroughRoutes].map(({ path }) => path);
+    for (const path of SIDE_DOORS) expect(listed).not.toContain(path);
+    expect(listed.filter((path) => path.includes('*'))).toEqual([]);
+  });
+
+  test.each([
+    '/pooling',
+    '/classify',
+    '/score',
+    '/v1/score',
+    '/rerank',
+    '/v1/rerank',
+    '/v2/rerank',
+  ])('%s computes KV and is guarded', (path) => {
+    expect(vllm.generationRoutes.map((route) => route.path)).toContain(path);
+  });
 });

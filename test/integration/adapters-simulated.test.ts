@@ -12,7 +12,13 @@ import { splice } from '../../proxy/json/splice.ts';
 import { NO_HINTS } from '../support/engines-under-test.ts';
 import { eventually } from '../support/eventually.ts';
 import { httpEngineIo } from '../support/http-engine-io.ts';
-import { CHAT, COMPLETION, MESSAGES, scannedRequest } from '../support/scanned-request.ts';
+import {
+  CHAT,
+  CHAT_ROUTE,
+  COMPLETION,
+  MESSAGES,
+  scannedRequest,
+} from '../support/scanned-request.ts';
 
 const signal = new AbortController().signal;
 
@@ -85,9 +91,9 @@ describe.each(KINDS)('$name', ({ name, options, counts }) => {
       [COMPLETION, { prompt: 'Once upon a time, ü.' }],
     ] as const) {
       const request = scannedRequest(path, { ...input, max_tokens: 4 });
-      const usage = adapter.usage(usageOf(await io.post(path, request.body, signal)));
+      const usage = adapter.usage(usageOf(await io.post(path, request.body, signal)), CHAT_ROUTE);
       const promptTokens = usage?.promptTokens ?? Number.NaN;
-      const shape = adapter.parse(request, facts.framing);
+      const shape = adapter.parse(request, facts);
       if ('invalid' in shape) throw new Error(shape.invalid);
       expect(shape.promptTokens.lo).toBeLessThanOrEqual(promptTokens);
       expect(shape.promptTokens.hi).toBeGreaterThanOrEqual(promptTokens);
@@ -101,11 +107,11 @@ describe.each(KINDS)('$name', ({ name, options, counts }) => {
     const { adapter, facts } = await adapterOf(io);
     const body = { messages: MESSAGES, max_completion_tokens: 40 };
     const request = scannedRequest(CHAT, body);
-    const shape = adapter.parse(request, facts.framing);
+    const shape = adapter.parse(request, facts);
     if ('invalid' in shape) throw new Error(shape.invalid);
     const { edits } = adapter.rewrite(request, shape, { outputTokens: 8, sampling: {} });
     const spliced = splice(request.body, request.object, edits);
-    const usage = adapter.usage(usageOf(await io.post(CHAT, spliced, signal)));
+    const usage = adapter.usage(usageOf(await io.post(CHAT, spliced, signal)), CHAT_ROUTE);
     expect(usage?.completionTokens).toBe(8);
   });
 
@@ -122,7 +128,7 @@ describe.each(KINDS)('$name', ({ name, options, counts }) => {
     const events = reply.body
       .split('\n\n')
       .filter((event) => event.startsWith('data: '))
-      .map((event) => adapter.streamEvent(event.slice('data: '.length)));
+      .map((event) => adapter.streamEvent(event.slice('data: '.length), CHAT_ROUTE));
     expect(events.reduce((sum, event) => sum + event.outputTokens, 0)).toBe(5);
     expect(events.filter((event) => event.isEnd)).toHaveLength(1);
     expect(events.at(-1)?.isEnd).toBe(true);

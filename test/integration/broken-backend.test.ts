@@ -109,20 +109,6 @@ describe("an engine's own error", () => {
     expect(await (await stub.post(chat())).text()).toBe(text);
   });
 
-  test('out of memory is 502, without its words', async () => {
-    const words = 'CUDA out of memory. Tried to allocate 2.00 GiB';
-    stub.backend.answerWith(answerJson(500, JSON.stringify({ error: { message: words } })));
-    const answer = await stub.post(chat());
-    expect(await answer.clone().text()).not.toContain('CUDA');
-    await expectProblem(answer, 502, 'backend_failed');
-    expect(stub.test.leases()).toBe(0);
-    expect(stub.test.logged).toContainEqual(
-      expect.objectContaining({
-        fields: expect.objectContaining({ detail: expect.stringContaining('CUDA') }),
-      }),
-    );
-  });
-
   test('loading is 503', async () => {
     const loading = { error: { message: 'Loading model', type: 'unavailable_error', code: 503 } };
     stub.backend.answerWith(answerJson(503, JSON.stringify(loading)));

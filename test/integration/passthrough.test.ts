@@ -75,14 +75,14 @@ describe('what is on the list passes as it is', () => {
 
 describe('what is not on the list is 404, and the backend sees nothing of it', () => {
   test.each([
-    ['GET', '/'],
-    ['GET', '/props'],
+    ['GET', '/metrics/'],
+    ['POST', '/props'],
     ['GET', '/slots'],
     ['POST', '/slots/0?action=erase'],
     ['GET', '/tokenize'],
     ['POST', '/v1/models'],
-    ['POST', '/completion'],
-    ['POST', '/v1/embeddings'],
+    ['POST', '/lora-adapters'],
+    ['POST', '/v1/audio/transcriptions'],
     ['GET', '/admin/debug/bundle'],
     ['GET', '/v1/models/'],
   ])('%s %s', async (method, path) => {

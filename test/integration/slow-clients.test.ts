@@ -26,9 +26,11 @@ describe('the listening server', () => {
       tenants: new Tenants([]),
       exchanges: new Exchanges(),
       log: { debug: silent, info: silent, warn: silent, error: silent },
-      generate: silent,
+      generate: async () => {},
       operate: async (_path, message) => void message.resume(),
       pass: silent,
+      upgrade: silent,
+      passthroughRoutes: [],
     };
     const limits = { headersTimeout: 100, requestTimeout: 200, connectionsCheckingInterval: 20 };
     server = dataServer(parts, null, true, limits);

@@ -92,8 +92,9 @@ describe('another spelling of a path is another path:', () => {
     '/v1/chat/completions#x',
     '/v1/chat\\completions',
     '/v1/models/..%2fchat/completions',
-    '/completion',
-    '/infill',
+    '/predict',
+    '/v1/audio/transcriptions',
+    '/lora-adapters',
     '/slots/0?action=erase',
     '/props',
   ];

@@ -4,11 +4,10 @@
  */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { DEFAULT_FRAMING } from '../../backend-adapters/framing.ts';
 import { memberJson, splice } from '../../proxy/json/splice.ts';
 import { enginesUnderTest } from '../support/engines-under-test.ts';
 import { memberOf, scanObject } from '../support/scan-json.ts';
-import { CHAT, COMPLETION, scannedRequest } from '../support/scanned-request.ts';
+import { ANY_FACTS, CHAT, COMPLETION, scannedRequest } from '../support/scanned-request.ts';
 
 type Body = Readonly<Record<string, unknown>>;
 
@@ -24,7 +23,30 @@ const STOPS_AFTER: Readonly<Record<string, (path: string, body: Body) => number>
     }
     return body.max_tokens === undefined ? 16 : Number(body.max_tokens ?? Number.POSITIVE_INFINITY);
   },
+  // `max_completion_tokens or max_tokens` there; a completion has 16 unless it says otherwise.
+  sglang: (path, body) => {
+    if (path === CHAT) {
+      return Number(body.max_completion_tokens ?? body.max_tokens ?? Number.POSITIVE_INFINITY);
+    }
+    return body.max_tokens === undefined ? 16 : Number(body.max_tokens ?? Number.POSITIVE_INFINITY);
+  },
+  // One field and its alias.
+  tgi: (path, body) => {
+    const alias = path === CHAT ? body.max_completion_tokens : null;
+    return Number(alias ?? body.max_tokens ?? Number.POSITIVE_INFINITY);
+  },
   transformers: (_, body) => Number(body.max_tokens ?? 1024),
+  ollama: (_, body) => {
+    const tokens = Number(body.max_tokens ?? -1);
+    return tokens < 0 ? Number.POSITIVE_INFINITY : tokens;
+  },
+  'gpt-oss-hf': (_, body) => Number(body.max_tokens ?? 100),
+  // Whichever of the two a server reads, it must not lead past the grant: the larger one counts.
+  openai: (path, body) => {
+    if (path === COMPLETION) return Number(body.max_tokens ?? Number.POSITIVE_INFINITY);
+    const given = [body.max_tokens, body.max_completion_tokens].filter((value) => value != null);
+    return given.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...given.map(Number));
+  },
 };
 
 const limit = fc.oneof(fc.integer({ min: 1, max: 5000 }), fc.constant(null));
@@ -75,7 +97,7 @@ describe.each(enginesUnderTest)('$name', ({ name, adapter }) => {
       fc.property(bodies(name === 'llamacpp'), grants, (text, wanted) => {
         const path = text.startsWith('{"messages"') ? CHAT : COMPLETION;
         const request = scannedRequest(path, text);
-        const shape = adapter.parse(request, DEFAULT_FRAMING);
+        const shape = adapter.parse(request, ANY_FACTS);
         if ('invalid' in shape) throw new Error(shape.invalid);
         const asked = shape.requestedOutputTokens ?? Number.POSITIVE_INFINITY;
         const outputTokens = Math.min(wanted.outputTokens, asked);
@@ -112,7 +134,7 @@ describe.each(enginesUnderTest)('$name', ({ name, adapter }) => {
       fc.property(bodies(name === 'llamacpp'), (text) => {
         const path = text.startsWith('{"messages"') ? CHAT : COMPLETION;
         const request = scannedRequest(path, text);
-        const shape = adapter.parse(request, DEFAULT_FRAMING);
+        const shape = adapter.parse(request, ANY_FACTS);
         if ('invalid' in shape) throw new Error(shape.invalid);
         fc.pre(shape.requestedOutputTokens !== null);
         const grant = { outputTokens: null, sampling: {} };

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Charge, chargeOf, contextTokensOf, heldUnits } from '../../proxy/memory/charge.ts';
 import { type KvLayout, naiveKvBytes, steadyKvBytes } from '../../proxy/memory/kv-layout.ts';
+import { NO_MEDIA } from '../../proxy/memory/media-bounds.ts';
 import type { ModelSpec } from '../../proxy/memory/model-spec.ts';
 import { pagedBlocks, pagedPrefillBlocks } from '../../proxy/memory/paged.ts';
 import { boundsFromBytes } from '../../proxy/memory/token-bounds.ts';
@@ -38,6 +39,7 @@ const modelSpec: fc.Arbitrary<ModelSpec> = fc.record({
     }),
   ),
   intermediateSize: fc.integer({ min: 1, max: 32_768 }),
+  media: fc.constant(NO_MEDIA),
   source: fc.constant('generated'),
 });
 
@@ -56,6 +58,9 @@ const layout: fc.Arbitrary<KvLayout> = fc.oneof(
     contextTokens: fc.integer({ min: 1, max: 2 ** 20 }),
     inFlightTokens: fc.integer({ min: 1, max: 32_768 }),
     tensorParallel: fc.constantFrom(1, 2, 3, 4, 8, 16),
+    drafting: fc.option(
+      fc.record({ lookaheadTokens: fc.integer({ min: 1, max: 64 }), layers: fc.nat({ max: 4 }) }),
+    ),
   }),
   fc.record({
     model: fc.constant('slots' as const),
@@ -187,6 +192,7 @@ test('a sliding group never holds more blocks than it is charged', () => {
           contextTokens: 4096,
           inFlightTokens,
           tensorParallel: 1,
+          drafting: null,
         };
         const prefill = mostBlocksHeld(blockTokens, windowTokens, tokens, inFlightTokens);
         expect(pagedPrefillBlocks(on, tokens)).toBeGreaterThanOrEqual(prefill);

@@ -66,7 +66,13 @@ describe('SmiRounds', () => {
       fc.property(fc.array(fc.option(line), { maxLength: 60 }), (lines) => {
         const rounds = new SmiRounds();
         for (const gpu of lines) {
-          const memory = { name: '', totalBytes: 1, usedBytes: 0, unknownWhy: null };
+          const memory = {
+            name: '',
+            totalBytes: 1,
+            usedBytes: 0,
+            unknownWhy: null,
+            processes: null,
+          };
           const round =
             gpu === null
               ? rounds.quiet()
@@ -97,6 +103,7 @@ describe('SmiRounds', () => {
                 usedBytes: time,
                 utilizationPercent: null,
                 unknownWhy: null,
+                processes: null,
               });
               const isLast = index === gpus - 1;
               if (time > 1 && isLast) {

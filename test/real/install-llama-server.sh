@@ -24,7 +24,7 @@ mirror() {
   printf '%s\n' "${uris%%$'\n'*}"
 }
 
-# The server sees only its root, so the wrapper copies the model file to the same path inside it:
+# The server sees only its root, so the wrapper brings the files it reads to the same paths inside it:
 # callers, and readers of model_path in /props, need not know about the root.
 write_wrapper() {
   cat >"$WRAPPER.new" <<WRAPPER_END
@@ -43,6 +43,15 @@ for argument in "$@"; do
       mv "$root$argument.$$" "$root$argument"
       ;;
     --slot-save-path) mkdir -p "$root$argument" ;;
+    --models-dir)
+      mkdir -p "$root$argument"
+      cp "$argument"/*.gguf "$root$argument/"
+      ;;
+    # A pipe stays the same pipe: both paths are names of it.
+    --lookup-cache-static)
+      mkdir -p "$root$(dirname "$argument")"
+      ln -f "$argument" "$root$argument"
+      ;;
   esac
   previous="$argument"
 done

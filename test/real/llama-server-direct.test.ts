@@ -9,6 +9,7 @@ import { eventually } from '../support/eventually.ts';
 import { splitRequests, splitResponses } from '../support/http-messages.ts';
 import { CHAT, type ChatAnswer, get, post, slotsOf, user } from '../support/llama-client.ts';
 import { type RunningLlamaServer, startLlamaServer } from '../support/llama-server.ts';
+import { connectRaw } from '../support/raw-connection.ts';
 import { startRecordingRelay } from '../support/recording-relay.ts';
 
 describeReal('llama-server with split slots (-c 8192 -np 4)', () => {
@@ -130,6 +131,17 @@ describeReal('llama-server with split slots (-c 8192 -np 4)', () => {
     expect(requests.map((request) => request.startLine)).toEqual([`POST ${CHAT} HTTP/1.1`]);
     expect(responses).toMatchObject([{ startLine: 'HTTP/1.1 200 OK', complete: true }]);
     expect(responses[0]?.body.toString()).toBe(text);
+  });
+
+  test('the connection of a stream is closed after its end, though nothing says so', async () => {
+    const body = JSON.stringify({ ...user('hi'), max_tokens: 3, stream: true });
+    const raw = await connectRaw(server.url);
+    raw.send(`POST ${CHAT} HTTP/1.1\r\nhost: a\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+    // It ends only where the server closes it.
+    const text = await raw.rest;
+    expect(text).toMatch(/data: \[DONE\]\n\n\r\n0\r\n\r\n$/);
+    expect(text).toMatch(/\r\nkeep-alive: timeout=/i);
+    expect(text).not.toMatch(/\r\nconnection: close/i);
   });
 
   test('/slots follows a request token by token and keeps what an idle slot caches', async () => {

@@ -2,7 +2,9 @@
  * Small worlds for tests of the decision. An engine's unit is a token and a
  * token's KV is 4 bytes, so that every expected number can be worked out by hand.
  */
+
 import type { PagedLayout, SlotsLayout } from '../../proxy/memory/kv-layout.ts';
+import { NO_MEDIA } from '../../proxy/memory/media-bounds.ts';
 import type { ModelSpec } from '../../proxy/memory/model-spec.ts';
 import type {
   Capacity,
@@ -24,6 +26,7 @@ export const FOUR_BYTE_MODEL: ModelSpec = {
   contextTokens: 10_000,
   experts: null,
   intermediateSize: 8,
+  media: NO_MEDIA,
   source: 'made up',
 };
 
@@ -47,6 +50,7 @@ export const PAGED: PagedLayout = {
   contextTokens: 10_000,
   inFlightTokens: 1,
   tensorParallel: 1,
+  drafting: null,
 };
 
 export function known(units: number, aloneUnits = units): Capacity {

@@ -5,6 +5,7 @@ import { accessSync, constants } from 'node:fs';
 import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { writeTinyGguf } from './tiny-gguf.ts';
 
@@ -16,6 +17,8 @@ export interface RunningLlamaServer {
   readonly url: string;
   readonly port: number;
   readonly pid: number;
+  /** Stops it in its tracks, lets it go on, or kills it without waiting. */
+  signal(name: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void;
   /** Kills the server, and waits until it is gone; does nothing when it has ended. */
   stop(): Promise<void>;
   /** The last LOG_CHARS of what it printed, both streams together. */
@@ -45,24 +48,43 @@ export function findLlamaServer(): FoundLlamaServer {
     : { found: true, command };
 }
 
+export interface LlamaServerOptions {
+  /** A free one where none is given. */
+  readonly port?: number;
+  /** `loading`: until it listens, though its model is not there yet. */
+  readonly until?: 'ready' | 'loading';
+  /** Without a model it is a router, whose models `args` name. */
+  readonly model?: 'tiny' | 'none';
+  /** Called with each line that it prints. */
+  readonly onLine?: (line: string) => void;
+}
+
 /**
- * Starts llama-server with the tiny model on a free loopback port and waits
- * until it serves. `args` are added to its command line, e.g. ['-c', '8192'].
- * Rejects, with its log, when it ends or isn't ready in READY_TIMEOUT_MS.
+ * Starts llama-server with the tiny model on a loopback port and waits until it
+ * serves. `args` are added to its command line, e.g. ['-c', '8192']. Rejects,
+ * with its log, when it ends or isn't ready in READY_TIMEOUT_MS.
  */
-export async function startLlamaServer(args: readonly string[]): Promise<RunningLlamaServer> {
+export async function startLlamaServer(
+  args: readonly string[],
+  options: LlamaServerOptions = {},
+): Promise<RunningLlamaServer> {
   const server = findLlamaServer();
   if (!server.found) throw new Error(server.why);
   const model = join(tmpdir(), 'kvgate-tiny-gpt-oss.gguf');
   writeTinyGguf(model);
-  const port = await freePort();
+  const port = options.port ?? (await freePort());
   const address = ['--host', '127.0.0.1', '--port', String(port)];
   // One thread: llama.cpp's threads spin at each barrier, and on a machine that is also busy with
   // the tests two of them generate ten times slower than one (measured: 208 and 2096 tokens/s).
-  const command = ['-m', model, '-t', '1', ...address, ...args];
+  const what = options.model === 'none' ? [] : ['-m', model];
+  const command = [...what, '-t', '1', ...address, ...args];
   // In this process group, so that an interrupted run takes the server down with it.
   const child = spawn(server.command, command, { stdio: ['ignore', 'pipe', 'pipe'] });
   const log = tailOf(child);
+  const { onLine } = options;
+  if (onLine !== undefined) {
+    for (const input of [child.stdout, child.stderr]) createInterface({ input }).on('line', onLine);
+  }
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const stop = async () => {
     child.kill('SIGKILL');
@@ -70,11 +92,12 @@ export async function startLlamaServer(args: readonly string[]): Promise<Running
   };
   await once(child, 'spawn');
   const url = `http://127.0.0.1:${port}`;
-  if (!(await isReady(url, child))) {
+  if (!(await answers(url, child, options.until === 'loading' ? 503 : 200))) {
     await stop();
     throw new Error(`llama-server did not get ready:\n${log()}`);
   }
-  return { url, port, pid: child.pid ?? 0, stop, log };
+  const signal: RunningLlamaServer['signal'] = (name) => void child.kill(name);
+  return { url, port, pid: child.pid ?? 0, signal, stop, log };
 }
 
 function isExecutable(path: string): boolean {
@@ -106,14 +129,14 @@ function tailOf(child: ChildProcess): () => string {
   return () => tail;
 }
 
-async function isReady(url: string, child: ChildProcess): Promise<boolean> {
+async function answers(url: string, child: ChildProcess, status: number): Promise<boolean> {
   const deadlineMs = performance.now() + READY_TIMEOUT_MS;
   while (performance.now() < deadlineMs && child.exitCode === null && child.signalCode === null) {
     try {
       const signal = AbortSignal.timeout(READY_TIMEOUT_MS);
       const response = await fetch(`${url}/health`, { signal });
       await response.arrayBuffer();
-      if (response.ok) return true;
+      if (response.status === status) return true;
     } catch {
       // Refused until it listens; the loop's deadline is the bound.
     }

@@ -10,8 +10,14 @@ import type { PolicyConfig } from '../../proxy/policy/types.ts';
 import { Admission } from '../../proxy/state/admission.ts';
 import { Capacities, type CapacitiesOptions } from '../../proxy/state/capacities.ts';
 import { Drains } from '../../proxy/state/drains.ts';
+import { EngineProcesses, type FindProcesses } from '../../proxy/state/engine-processes.ts';
 import { GpuMonitor, type GpuMonitorOptions } from '../../proxy/state/gpu-monitor.ts';
-import type { GpuReading, GpuSource, GpuSourceEvents } from '../../proxy/state/gpu-source.ts';
+import type {
+  GpuProcess,
+  GpuReading,
+  GpuSource,
+  GpuSourceEvents,
+} from '../../proxy/state/gpu-source.ts';
 import { type AdmissionRequest, Judge } from '../../proxy/state/judge.ts';
 import { Ledger } from '../../proxy/state/ledger.ts';
 import { Levels } from '../../proxy/state/levels.ts';
@@ -23,6 +29,7 @@ import { Sessions } from '../../proxy/state/sessions.ts';
 import { Views } from '../../proxy/state/views.ts';
 import { POLICY, requestShape, UNIFIED } from './decision.ts';
 import { fakeEngine } from './fake-engine-io.ts';
+import { ANY_FACTS, CHAT, CHAT_ROUTE } from './scanned-request.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 /** An adapter whose methods a test fills in; one that is called and was not is a fault. */
@@ -32,13 +39,15 @@ export function fakeAdapter(methods: Partial<Adapter> = {}): Adapter {
   };
   return {
     name: 'fake',
-    generationRoutes: [],
+    generationRoutes: [CHAT_ROUTE],
     passthroughRoutes: [],
     cancelQuietMs: 0,
+    rankHeader: null,
     detect: unexpected,
     probe: unexpected,
     read: unexpected,
     countTokens: unexpected,
+    tryOneToken: unexpected,
     parse: unexpected,
     rewrite: unexpected,
     usage: unexpected,
@@ -49,7 +58,7 @@ export function fakeAdapter(methods: Partial<Adapter> = {}): Adapter {
 }
 
 export function facts(layout: KvLayout, modelId = 'four-byte'): EngineFacts {
-  return { layout, modelId, warnings: [], framing: { baseTokens: 0, perMessageTokens: 0 } };
+  return { ...ANY_FACTS, layout, modelId, framing: { baseTokens: 0, perMessageTokens: 0 } };
 }
 
 export function reading(change: Partial<EngineReading> = {}): EngineReading {
@@ -110,8 +119,11 @@ export class FakeGpuSource implements GpuSource {
     this.#events = null;
   }
 
-  /** One round: used bytes by UUID, of 1,000 each; null is unreadable. */
-  sample(usedBytes: Readonly<Record<string, number | null>>): void {
+  /** One round: used bytes by UUID, of 1,000 each; null is unreadable. Processes are seen where they are given. */
+  sample(
+    usedBytes: Readonly<Record<string, number | null>>,
+    processes: Readonly<Record<string, readonly GpuProcess[]>> = {},
+  ): void {
     const gpus: GpuReading[] = Object.entries(usedBytes).map(([uuid, used], index) => ({
       uuid,
       index,
@@ -120,6 +132,7 @@ export class FakeGpuSource implements GpuSource {
       usedBytes: used,
       utilizationPercent: null,
       unknownWhy: used === null ? 'not readable' : null,
+      processes: processes[uuid] ?? null,
     }));
     this.#events?.sample(gpus);
   }
@@ -144,6 +157,7 @@ export interface WorldOptions {
   readonly memory?: Partial<CapacitiesOptions>;
   readonly gpu?: Partial<GpuMonitorOptions>;
   readonly maxConcurrency?: number | null;
+  readonly findProcesses?: FindProcesses;
 }
 
 /**
@@ -173,8 +187,9 @@ export function stateWorld(options: WorldOptions = {}) {
     gpuOf: (_instance, gpuCount) => (gpuCount === 0 ? [] : [0]),
     ...options.gpu,
   });
+  const processes = new EngineProcesses(options.findProcesses ?? (async () => null), clock);
   const capacities = new Capacities(
-    { gpu, pools, ledger, clock },
+    { gpu, pools, ledger, processes, clock },
     {
       gpuMemoryThreshold: 0.9,
       safetyReserveBytes: 0,
@@ -272,6 +287,7 @@ export function admissionRequest(
   nextRequest += 1;
   return {
     id: `request-${nextRequest}`,
+    path: CHAT,
     session: null,
     neverDegrade: false,
     countTokens: async () => null,

@@ -5,6 +5,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 /** A request as the backend got it; a generation or a passed one, never a probe of its state. */
 export interface Received {
@@ -24,6 +25,8 @@ export interface StubExchange {
 /** Called once the request is whole. */
 export type Script = (exchange: StubExchange) => void;
 
+export type UpgradeScript = (message: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
 export interface StubOptions {
   readonly slots?: number;
   /** Of one slot, or of the whole pool where the gate is told that it is unified. */
@@ -36,6 +39,8 @@ export interface StubBackend {
   /** Requests whose connection is open and whose answer is not over. */
   open(): number;
   answerWith(script: Script): void;
+  /** From now on, a client may ask for another protocol; else such a request is one like any other. */
+  upgradeWith(take: UpgradeScript): void;
   /** While true, every state endpoint answers "loading". */
   loading(isLoading: boolean): void;
   /** Connections are refused from now on, and those that are open are cut. */
@@ -82,6 +87,9 @@ export async function startStubBackend(options: StubOptions = {}): Promise<StubB
     open: () => live.size,
     answerWith: (next) => {
       script = next;
+    },
+    upgradeWith: (take) => {
+      server.removeAllListeners('upgrade').on('upgrade', take);
     },
     loading: (value) => {
       isLoading = value;

@@ -76,6 +76,14 @@ describe('defaults', () => {
   });
 });
 
+test('tokens of an image and a recording are the operator’s to tell, or are not known', () => {
+  const { config } = configOf({ backend: BACKEND, 'image-tokens': '1200' });
+  expect(config.engine).toMatchObject({ imageTokens: 1200, audioTokens: null });
+  expect(problemsOf({ backend: BACKEND, 'audio-tokens': '0' })).toEqual([
+    expect.stringContaining('audio-tokens'),
+  ]);
+});
+
 describe('backends', () => {
   test('names, pools and paths', () => {
     const { config } = configOf({
@@ -138,6 +146,13 @@ describe('rules between options', () => {
     [{ 'kv-layout': 'split', adapter: 'vllm' }, 'kv-layout (--kv-layout): is for llama.cpp'],
     [{ 'simulated-seed': '2' }, 'simulated-seed (--simulated-seed): only the simulated server'],
     [{ 'stale-after-ms': '900' }, 'stale-after-ms (--stale-after-ms): must be at least twice'],
+    [{ 'dcgm-url': 'exporter:9400' }, 'dcgm-url (--dcgm-url): must be a URL like http://'],
+    [{ 'dcgm-url': '/metrics' }, 'dcgm-url (--dcgm-url): must be a URL like http://'],
+    [{ 'dcgm-url': 'http://u:p@h/' }, 'dcgm-url (--dcgm-url): the URL of h holds credentials'],
+    [
+      { 'dcgm-url': 'http://h/metrics', 'gpu-source': 'nvml' },
+      'dcgm-url (--dcgm-url): is for a DCGM exporter, but the gpu-source is nvml',
+    ],
     [
       { 'pressure-basis': 'gpu', 'gpu-source': 'none' },
       'pressure-basis (--pressure-basis): gpu needs',

@@ -77,7 +77,11 @@ describe('bad values name their field and their source', () => {
     ['gpu-memory-threshold', '85%', 'must be a number from 0.01 to 1, not "85%"'],
     ['mem-safety-reserve-mb', '-1', 'must be a number of MiB from 0 to 16777216, not -1'],
     ['response-metadata', 'yes', 'must be true or false, not "yes"'],
-    ['adapter', 'vlm', 'must be one of auto, llamacpp, vllm, transformers, not "vlm"'],
+    [
+      'adapter',
+      'vlm',
+      'must be one of auto, llamacpp, vllm, sglang, tgi, ollama, transformers, gpt-oss-hf, openai, not "vlm"',
+    ],
     [
       'admission-order',
       'route,hope',
@@ -105,7 +109,8 @@ describe('bad values name their field and their source', () => {
       {
         field: 'adapter',
         source: config,
-        message: 'must be one of auto, llamacpp, vllm, transformers, not ["vllm"]',
+        message:
+          'must be one of auto, llamacpp, vllm, sglang, tgi, ollama, transformers, gpt-oss-hf, openai, not ["vllm"]',
       },
     ]);
   });

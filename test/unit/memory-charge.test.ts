@@ -17,6 +17,7 @@ const paged: PagedLayout = {
   contextTokens: 131_072,
   inFlightTokens: 2048,
   tensorParallel: 1,
+  drafting: null,
 };
 const slots: SlotsLayout = {
   model: 'slots',

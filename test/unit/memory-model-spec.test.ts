@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { findModel } from '../../proxy/memory/catalog.ts';
+import { UNKNOWN_MEDIA } from '../../proxy/memory/media-bounds.ts';
 import { modelSpecFromConfig } from '../../proxy/memory/model-spec.ts';
 
 type Config = Readonly<Record<string, unknown>>;
@@ -54,7 +55,13 @@ describe('sound files', () => {
 
   test('a language model nested under text_config', () => {
     const nested = { model_type: 'multimodal', vocab_size: 1, text_config: LLAMA_8B };
-    expect(specOf(nested)).toEqual(specOf(LLAMA_8B));
+    expect(specOf(nested)).toEqual({ ...specOf(LLAMA_8B), media: UNKNOWN_MEDIA });
+  });
+
+  test('what the whole file says of media, and not its language model alone', () => {
+    const gemma = { model_type: 'gemma3', mm_tokens_per_image: 256, text_config: LLAMA_8B };
+    expect(specOf(gemma).media).toMatchObject({ image: 262, audio: 'none' });
+    expect(specOf(LLAMA_8B).media.image).toBe('none');
   });
 
   test('head_dim follows from hidden_size only when it is absent', () => {

@@ -19,6 +19,7 @@ function layoutOf(spec: ModelSpec | null, changes: Partial<PagedLayout> = {}): P
     contextTokens: 131_072,
     inFlightTokens: 2048,
     tensorParallel: 1,
+    drafting: null,
     ...changes,
   };
 }
@@ -136,5 +137,76 @@ describe('published start-up logs of vLLM', () => {
     // Both figures are printed with two decimals.
     expect(ratio).toBeGreaterThan(7.765 / 6.515);
     expect(ratio).toBeLessThan(7.775 / 6.505);
+  });
+});
+
+/**
+ * vLLM: num_lookahead_tokens in config/vllm.py, allocate_slots in
+ * v1/core/kv_cache_manager.py.
+ */
+describe('speculative decoding', () => {
+  const drafting = { lookaheadTokens: 6, layers: 1 };
+  const llama = modelSpecFromConfig(
+    {
+      num_hidden_layers: 32,
+      num_attention_heads: 32,
+      num_key_value_heads: 8,
+      hidden_size: 4096,
+      intermediate_size: 14_336,
+      vocab_size: 128_256,
+      max_position_embeddings: 131_072,
+    },
+    'config.json',
+  );
+  const spec = llama.ok ? llama.spec : null;
+
+  test('a sequence keeps slots for its guesses: 12 tokens and 6 are 2 blocks', () => {
+    const layout = layoutOf(spec, { drafting });
+    const plain = layoutOf(spec);
+    for (const [tokens, more, less] of [
+      [0, 0, 0],
+      [10, 1, 1],
+      [11, 2, 1],
+      [16, 2, 1],
+      [1000, 63, 63],
+      [1008, 64, 63],
+    ] as const) {
+      expect(pagedBlocks(layout, tokens)).toBe(more);
+      expect(pagedBlocks(plain, tokens)).toBe(less);
+      expect(pagedPrefillBlocks(layout, tokens)).toBe(more);
+    }
+  });
+
+  test('each of several sequences has its own', () => {
+    const layout = layoutOf(spec, { drafting });
+    // 4 x 12 tokens, 6 guesses each: 72 in at most floor((72 + 4 x 15) / 16) blocks.
+    expect(pagedBlocks(layout, 48, 4)).toBe(8);
+  });
+
+  test('no slot lies beyond the context', () => {
+    const layout = layoutOf(spec, { drafting, contextTokens: 160 });
+    expect(pagedBlocks(layout, 160)).toBe(10);
+    expect(pagedBlocks(layout, 156)).toBe(10);
+  });
+
+  test('a layer of the draft makes blocks wider, not more of them', () => {
+    const layerBytes = 16 * 8 * 256 * 2;
+    expect(blockBytes(layoutOf(spec))).toBe(32 * layerBytes);
+    expect(blockBytes(layoutOf(spec, { drafting }))).toBe(33 * layerBytes);
+  });
+
+  test('gpt-oss-20b: 13 full and 12 sliding layers are 2 groups of 13', () => {
+    const gptOss = findModel('gpt-oss-20b');
+    const layout = layoutOf(gptOss, { drafting });
+    expect(blockBytes(layout)).toBe(13 * 32_768);
+    // The window of the sliding group spans 127 + 1 + 6 tokens: 9 blocks and one more.
+    expect(pagedBlocks(layout, 16_000)).toBe(1001 + 10);
+  });
+
+  test('a draft as deep as the full layers brings a group of its own', () => {
+    const gptOss = findModel('gpt-oss-20b');
+    const deep = layoutOf(gptOss, { drafting: { lookaheadTokens: 0, layers: 12 } });
+    expect(blockBytes(deep)).toBe(12 * 32_768);
+    expect(pagedBlocks(deep, 16_000)).toBe(2 * 1000 + 9);
   });
 });

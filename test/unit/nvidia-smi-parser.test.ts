@@ -28,6 +28,7 @@ describe('readable GPUs', () => {
           usedBytes: 17_424 * MIB,
           utilizationPercent: 37,
           unknownWhy: null,
+          processes: null,
         },
       },
     ]);
@@ -66,12 +67,12 @@ describe('unreadable values are null with a reason', () => {
   test.each([
     { fixture: 'mig', at: 0, why: /^MIG is enabled/ },
     { fixture: 'mig', at: 1, why: /^MIG is enabled/ },
-    { fixture: 'gb10', at: 0, why: /^memory\.total is "\[N\/A\]"$/ },
+    { fixture: 'gb10', at: 0, why: /^the GPU has no memory of its own/ },
     { fixture: 'reset-required', at: 1, why: /^memory\.total is "\[GPU requires reset\]"$/ },
     { fixture: 'unreadable', at: 2, why: /^memory\.used \(15361 MiB\) exceeds memory\.total/ },
     { fixture: 'unreadable', at: 5, why: /^memory\.total is "15360,00"$/ },
     { fixture: 'unreadable', at: 6, why: /^memory\.total is "99999999999"$/ },
-    { fixture: 'unreadable', at: 7, why: /^memory\.total is "0"$/ },
+    { fixture: 'unreadable', at: 7, why: /^the GPU has no memory of its own/ },
     { fixture: 'unreadable', at: 8, why: /^mig\.mode\.current is "\[Unknown Error\]"$/ },
     { fixture: 'unreadable', at: 9, why: /^memory\.total is "15360 MiB"$/ },
   ])('$fixture.csv, line $at: neither total nor used', ({ fixture, at, why }) => {

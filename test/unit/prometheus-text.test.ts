@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { samplesNamed } from '../../backend-adapters/vllm/prometheus-text.ts';
+import { samplesNamed } from '../../proxy/text/prometheus-text.ts';
 
 test.each([
   ['a plain sample', 'm 5', 5],

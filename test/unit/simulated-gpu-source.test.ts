@@ -40,7 +40,7 @@ test('a sample at once, then one in each interval', async () => {
     return { gpus: [{ ...GPU, usedBytes }] };
   });
   await settle();
-  expect(samples).toEqual([[{ ...GPU, usedBytes: 1000, unknownWhy: null }]]);
+  expect(samples).toEqual([[{ ...GPU, usedBytes: 1000, unknownWhy: null, processes: null }]]);
   await pass(clock, 1000);
   expect(samples.map(([gpu]) => gpu?.usedBytes)).toEqual([1000, 2000, 3000]);
   expect(faults).toEqual([]);

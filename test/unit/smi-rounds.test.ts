@@ -12,6 +12,7 @@ function gpu(label: string): GpuReading {
     usedBytes: 0,
     utilizationPercent: null,
     unknownWhy: null,
+    processes: null,
   };
 }
 

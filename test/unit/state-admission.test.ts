@@ -180,6 +180,18 @@ describe('tokens', () => {
     expect(decision.promptTokens).toBe(given.promptTokens);
   });
 
+  test('what media take is not left to the count of an engine', async () => {
+    const world = stateWorld();
+    const decision = await world.admission.explain(
+      admissionRequest({
+        shape: { promptTokens: { ...between(10, 9_900), source: 'media' }, hasTools: true },
+        countTokens: async () => 10,
+      }),
+      new AbortController().signal,
+    );
+    expect(decision.promptTokens).toBe(9_900);
+  });
+
   test('a client that leaves while its prompt is counted takes nothing', async () => {
     const world = stateWorld();
     const request = admissionRequest({

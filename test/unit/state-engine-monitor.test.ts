@@ -6,6 +6,7 @@ import { EngineMonitor } from '../../proxy/state/engine-monitor.ts';
 import { Ledger } from '../../proxy/state/ledger.ts';
 import { Pools } from '../../proxy/state/pools.ts';
 import { UNIFIED } from '../support/decision.ts';
+import { NO_HINTS } from '../support/engines-under-test.ts';
 import { fakeEngine, json, refusedConnection } from '../support/fake-engine-io.ts';
 import { facts, fakeAdapter, reading, recordingLog } from '../support/state-world.ts';
 import { settle, VirtualClock } from '../support/virtual-clock.ts';
@@ -63,13 +64,7 @@ function monitored(cancelQuietMs = 0) {
       await lent.get('/health', signal).catch(() => null);
       return script.detect;
     },
-    hintsFor: () => ({
-      modelSpec: null,
-      kvBytesPerElement: null,
-      kvLayout: 'auto',
-      attention: 'flash',
-      tensorParallel: 1,
-    }),
+    hintsFor: () => NO_HINTS,
   });
   const health = () => pools.get('a')?.health;
   /** Lets the next poll come and go. */
@@ -220,6 +215,166 @@ describe('a refused connection', () => {
     answers['GET /health'] = refusedConnection();
     await monitor.start();
     expect(health()).toMatchObject({ processGone: true });
+    await monitor.stop();
+  });
+});
+
+describe('an engine under suspicion', () => {
+  test('gets no work until it has generated a token, and is left alone longer each time', async () => {
+    const { monitor, script, adapter, pools, health, clock, calls } = monitored();
+    await monitor.start();
+    let tokens = 0;
+    const failing = async () => {
+      tokens += 1;
+      return `answer ${tokens}`;
+    };
+    pools.update('a', { adapter: { ...adapter, tryOneToken: failing } });
+    monitor.suspect('a', 'out of memory');
+    expect(health()).toEqual({ state: 'quarantined', why: 'out of memory' });
+    await settle();
+    expect(health()).toEqual({ state: 'quarantined', why: 'out of memory; answer 1' });
+    expect(clock.nextTimerInMs).toBe(1_000);
+    for (const [pauseMs, attempts] of [
+      [1_000, 2],
+      [2_000, 3],
+      [4_000, 4],
+    ] as const) {
+      clock.advance(pauseMs);
+      await settle();
+      expect(tokens).toBe(attempts);
+    }
+    expect(calls.read).toBe(0);
+
+    script.probe = async () => up({ capacityUnits: 9 });
+    pools.update('a', { adapter: { ...adapter, tryOneToken: async () => null } });
+    clock.advance(8_000);
+    await settle();
+    expect(health()).toEqual({ state: 'healthy' });
+    expect(pools.get('a')?.latest?.reading.capacityUnits).toBe(9);
+    expect(clock.nextTimerInMs).toBe(POLL_MS);
+    await monitor.stop();
+  });
+
+  test('that dies while it is asked for a token is unreachable, and asked again', async () => {
+    const { monitor, script, adapter, pools, health, poll } = monitored();
+    await monitor.start();
+    script.probe = async () => down('unreachable', 'gone');
+    pools.update('a', { adapter: { ...adapter, tryOneToken: async () => null } });
+    monitor.suspect('a', 'out of memory');
+    await settle();
+    expect(health()).toMatchObject({ state: 'unreachable', why: 'gone' });
+    script.detect = fakeAdapter({ probe: async () => up(), tryOneToken: async () => 'no token' });
+    await poll();
+    expect(health()).toMatchObject({ state: 'quarantined' });
+    await monitor.stop();
+  });
+
+  test('is one whose process was gone, but not one that never served', async () => {
+    const { monitor, answers, script, health, poll } = monitored();
+    script.detect = fakeAdapter({
+      probe: async () => up(),
+      read: async (io, _facts, signal) => {
+        await io.get('/health', signal);
+        return reading();
+      },
+      tryOneToken: async () => 'no token',
+    });
+    await monitor.start();
+    // It never served before: nothing to prove.
+    expect(health()).toEqual({ state: 'healthy' });
+    answers['GET /health'] = refusedConnection();
+    await poll();
+    expect(health()).toMatchObject({ state: 'unreachable', processGone: true });
+    await poll();
+    expect(health()).toMatchObject({ state: 'quarantined' });
+    await monitor.stop();
+  });
+
+  test('a token that never comes is waited for a minute', async () => {
+    const { monitor, adapter, pools, clock, health } = monitored();
+    await monitor.start();
+    pools.update('a', {
+      adapter: {
+        ...adapter,
+        tryOneToken: (_io, _facts, signal) =>
+          new Promise((resolve) => {
+            signal.addEventListener('abort', () => resolve(String(signal.reason)));
+          }),
+      },
+    });
+    monitor.suspect('a', 'out of memory');
+    await settle();
+    clock.advance(59_999);
+    await settle();
+    expect(health()).toEqual({ state: 'quarantined', why: 'out of memory' });
+    clock.advance(1);
+    await settle();
+    expect(health()).toMatchObject({ why: expect.stringContaining('no token within 60000 ms') });
+    await monitor.stop();
+  });
+});
+
+describe('data-parallel ranks', () => {
+  const ranked = (units: readonly number[]): ProbeResult => {
+    const ranks = units.map((capacityUnits) => reading({ capacityUnits }));
+    const result = up({ ranks });
+    return result.ok ? { ...result, facts: { ...result.facts, ranks: ranks.length } } : result;
+  };
+  const capacities = ({ pools }: Pick<ReturnType<typeof monitored>, 'pools'>) =>
+    pools.instances.map(({ name, rank, latest, health: { state } }) => [
+      name,
+      rank,
+      latest?.reading.capacityUnits ?? null,
+      state,
+    ]);
+
+  test('are instances, each with its own reading and health', async () => {
+    const world = monitored();
+    const { monitor, script, poll, calls } = world;
+    script.probe = async () => ranked([10, 20]);
+    await monitor.start();
+    expect(capacities(world)).toEqual([
+      ['a', 0, 10, 'healthy'],
+      ['a#1', 1, 20, 'healthy'],
+    ]);
+    script.read = async () =>
+      reading({ ranks: [reading({ capacityUnits: 11 }), reading({ capacityUnits: 21 })] });
+    await poll();
+    expect(calls.read).toBe(1);
+    expect(capacities(world)).toEqual([
+      ['a', 0, 11, 'healthy'],
+      ['a#1', 1, 21, 'healthy'],
+    ]);
+    script.read = () => Promise.reject(new Error('connection reset'));
+    await poll();
+    expect(capacities(world).map(([, , , state]) => state)).toEqual(['unreachable', 'unreachable']);
+    await monitor.stop();
+  });
+
+  test('come and go with the engine', async () => {
+    const world = monitored();
+    const { monitor, script, poll } = world;
+    script.probe = async () => ranked([10, 20, 30]);
+    await monitor.start();
+    expect(capacities(world)).toHaveLength(3);
+    script.read = () => Promise.reject(new Error('restarted'));
+    await poll();
+    script.probe = async () => up({ capacityUnits: 5 });
+    await poll();
+    expect(capacities(world)).toEqual([['a', null, 5, 'healthy']]);
+    await monitor.stop();
+  });
+
+  test('any of them under suspicion takes the whole engine out', async () => {
+    const world = monitored();
+    const { monitor, script, adapter, pools } = world;
+    script.probe = async () => ranked([10, 20]);
+    await monitor.start();
+    const doubtful = { ...adapter, tryOneToken: async () => 'no token' };
+    for (const { name } of pools.instances) pools.update(name, { adapter: doubtful });
+    monitor.suspect('a#1', 'out of memory');
+    expect(capacities(world).map(([, , , state]) => state)).toEqual(['quarantined', 'quarantined']);
+    await settle();
     await monitor.stop();
   });
 });

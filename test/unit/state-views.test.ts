@@ -1,5 +1,6 @@
 /** The world as a decision sees it. */
 import { describe, expect, test } from '@jest/globals';
+import { CHAT } from '../support/scanned-request.ts';
 import { serving, stateWorld } from '../support/state-world.ts';
 
 const NOBODY = () => [];
@@ -15,7 +16,7 @@ test('pools with their healthy instances, the usual ones first', () => {
   world.pools.update('b', { health: { state: 'loading', why: '' } });
   world.pools.update('c', { adapter: null });
   const waiting = [{ units: 1, sequences: 1, durationMs: null }];
-  const seen = world.views.pools((pool) => (pool === 'large' ? waiting : []));
+  const seen = world.views.pools(CHAT, (pool) => (pool === 'large' ? waiting : []));
   expect(seen.map(({ name, large }) => [name, large])).toEqual([
     ['default', false],
     ['large', true],
@@ -27,7 +28,7 @@ test('pools with their healthy instances, the usual ones first', () => {
 test('a pool without a healthy instance is still a pool', () => {
   const world = stateWorld();
   world.pools.update('a', { health: { state: 'unreachable', why: '', processGone: false } });
-  expect(world.views.pools(NOBODY)).toMatchObject([{ name: 'default', instances: [] }]);
+  expect(world.views.pools(CHAT, NOBODY)).toMatchObject([{ name: 'default', instances: [] }]);
 });
 
 test('what is promised, in flight and allowed', () => {

@@ -1,7 +1,12 @@
-/** Cutting a stream into events loses no byte and finds every event, wherever the chunks end. */
+/** Cutting a stream into frames loses no byte and finds every frame, wherever the chunks end. */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { SseFrames } from '../../proxy/http/sse-frames.ts';
+import {
+  type FrameKind,
+  JSON_LINES,
+  SSE_EVENTS,
+  StreamFrames,
+} from '../../proxy/http/stream-frames.ts';
 
 const lineEnd = fc.constantFrom('\n', '\r\n');
 const line = fc.oneof(
@@ -22,14 +27,18 @@ function chunksOf(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   return sorted.slice(1).map((end, index) => bytes.subarray(sorted[index], end));
 }
 
-function run(chunks: readonly Buffer[]): { bytes: Buffer; data: string[]; rest: Buffer } {
-  const frames = new SseFrames();
-  const results = chunks.map((chunk) => frames.push(chunk));
-  return {
-    bytes: Buffer.concat(results.map(({ bytes }) => bytes)),
-    data: results.flatMap(({ data }) => data),
-    rest: frames.rest,
-  };
+function run(
+  chunks: readonly Buffer[],
+  kind: FrameKind = SSE_EVENTS,
+  passesOn: (data: string) => boolean = () => true,
+): { bytes: Buffer; data: string[]; rest: Buffer } {
+  const data: string[] = [];
+  const frames = new StreamFrames(kind, (text) => {
+    data.push(text);
+    return passesOn(text);
+  });
+  const bytes = Buffer.concat(chunks.map((chunk) => frames.push(chunk)));
+  return { bytes, data, rest: frames.rest };
 }
 
 test('cuts change nothing', () => {
@@ -40,6 +49,31 @@ test('cuts change nothing', () => {
       expect(run(chunksOf(bytes, cuts))).toEqual(whole);
       expect(Buffer.concat([whole.bytes, whole.rest])).toEqual(bytes);
       expect(whole.bytes.toString()).toBe(events);
+    }),
+  );
+});
+
+test('a frame that is taken out leaves all others as they came', () => {
+  fc.assert(
+    fc.property(fc.array(fc.boolean(), { maxLength: 8 }), fc.array(fc.nat()), (drops, cuts) => {
+      const texts = drops.map((drop, index) => `data: ${drop ? 'drop' : 'keep'} ${index}\n\n`);
+      const bytes = Buffer.from(`: comment\n\n${texts.join('')}`);
+      const kept = texts.filter((_, index) => drops[index] === false);
+      const seen = run(chunksOf(bytes, cuts), SSE_EVENTS, (data) => !data.startsWith('drop'));
+      expect(seen.bytes.toString()).toBe(`: comment\n\n${kept.join('')}`);
+      expect(seen.data).toHaveLength(drops.length);
+    }),
+  );
+});
+
+test('lines are frames too, wherever they are cut', () => {
+  const line = fc.json().map((text) => text.replaceAll('\n', ' '));
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 6 }), fc.array(fc.nat()), (lines, cuts) => {
+      const bytes = Buffer.from(lines.map((text) => `${text}\n`).join(''));
+      const seen = run(chunksOf(bytes, cuts), JSON_LINES);
+      expect(seen.data).toEqual(lines.map((text) => text.trim()).filter((text) => text !== ''));
+      expect(seen.bytes.equals(bytes)).toBe(true);
     }),
   );
 });
@@ -70,7 +104,7 @@ describe('an event that is too long to be held', () => {
   );
 
   test('is not held', () => {
-    const frames = new SseFrames();
+    const frames = new StreamFrames(SSE_EVENTS, () => true);
     frames.push(Buffer.from(long));
     expect(frames.rest.length).toBeLessThan(3);
   });
