@@ -118,6 +118,8 @@ export interface Adapter {
    * left; 0 where reading its state does not keep it from that.
    */
   readonly cancelQuietMs: number;
+  /** Whether it answers nothing at all while it works on a request that is not streamed. */
+  readonly muteWhileGenerating?: true;
   /** The request header that names the data-parallel rank to use; null where there is none. */
   readonly rankHeader: string | null;
 

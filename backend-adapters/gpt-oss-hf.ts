@@ -24,6 +24,7 @@ export const gptOssHf: Adapter = {
   /** Its other routes bear the names of kvgate's own (/health, /stats, /memory_stats, ...). */
   passthroughRoutes: [],
   cancelQuietMs: 0,
+  muteWhileGenerating: true,
   rankHeader: null,
 
   async detect(io, signal) {

@@ -14,7 +14,7 @@ export function usageOf(answer: unknown, route: GenerationRoute): Usage | null {
 }
 
 /** A count of 0 is left out by Ollama, as is one that it did not make: both are unknown. */
-export function nativeUsage(answer: unknown): Usage | null {
+function nativeUsage(answer: unknown): Usage | null {
   const promptTokens = countField(answer, 'prompt_eval_count');
   const completionTokens = countField(answer, 'eval_count');
   if (promptTokens === null && completionTokens === null) return null;

@@ -56,7 +56,9 @@ export async function readOllama(
   const same = loaded.find(({ name }) => name === facts.modelId);
   const { layout } = facts;
   const isAsKnown =
-    layout.model === 'slots' && (same === undefined || same.contextTokens === layout.contextTokens);
+    same === undefined
+      ? (await loadedThatCompletes(io, loaded, signal)) === null
+      : layout.model === 'slots' && same.contextTokens === layout.contextTokens;
   return { ...readingOf(layout), state: isAsKnown ? 'ready' : 'loading' };
 }
 

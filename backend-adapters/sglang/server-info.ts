@@ -42,7 +42,7 @@ export async function readServerInfo(
   return null;
 }
 
-export function serverInfoOf(answer: unknown): ServerInfo | null {
+function serverInfoOf(answer: unknown): ServerInfo | null {
   const modelPath = stringField(answer, 'model_path');
   if (modelPath === null) return null;
   const [state] = listField(answer, 'internal_states');

@@ -11,7 +11,7 @@ import { UNKNOWN_READING } from '../unknown-reading.ts';
 import { type SglangMetrics, sglangMetrics } from './metrics.ts';
 import { type RankLoad, ranksOfLoads, ranksOfOldLoad } from './rank-load.ts';
 
-export const LOADS = '/v1/loads?include=core,queues';
+const LOADS = '/v1/loads?include=core,queues';
 /** `token_usage` is rounded to four digits: half of the last one is no use by anyone. */
 const ROUNDING = 0.000_05;
 

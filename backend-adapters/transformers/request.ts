@@ -12,7 +12,7 @@ import { RequestFields } from '../request-fields.ts';
  * model's own generation config allows where they are more. Nothing tells that
  * number, so 1024 are counted and written down.
  */
-export const DEFAULT_TOKENS = 1024;
+const DEFAULT_TOKENS = 1024;
 
 /** The shape with the limit it gets, or why it is refused: the engine would answer 500. */
 export function withinTransformers(

@@ -1,13 +1,14 @@
 /**
  * vLLM's own counts. `POST /tokenize` is outside /v1 and thus open without a
  * key. It renders chats of gpt-oss by the chat template where the real route uses
- * harmony, and counted fewer tokens in v0.32, so a margin is added to chats.
+ * harmony, and counted fewer tokens in v0.32, so a margin is added to them.
  * `POST /v1/messages/count_tokens` counts as the real route does.
  */
 import { memberJson } from '../../proxy/json/splice.ts';
 import type { EngineIo, RequestKind, ScannedRequest } from '../adapter.ts';
 import { countField, parseJson } from '../engine-answer.ts';
 import { FRAMING_MARGIN } from '../framing.ts';
+import { RequestFields } from '../request-fields.ts';
 
 interface Counter {
   readonly path: string;
@@ -15,8 +16,9 @@ interface Counter {
   readonly members: readonly string[];
   /** The member of the answer that tells. */
   readonly told: string;
-  readonly marginTokens: number;
 }
+
+const HARMONY_MODELS = /gpt-?oss/i;
 
 const COUNTERS: Readonly<Partial<Record<RequestKind, Counter>>> = {
   chat: {
@@ -32,19 +34,16 @@ const COUNTERS: Readonly<Partial<Record<RequestKind, Counter>>> = {
       'add_special_tokens',
     ],
     told: 'count',
-    marginTokens: FRAMING_MARGIN.baseTokens,
   },
   completion: {
     path: '/tokenize',
     members: ['model', 'prompt', 'add_special_tokens'],
     told: 'count',
-    marginTokens: 0,
   },
   messages: {
     path: '/v1/messages/count_tokens',
     members: ['model', 'messages', 'system', 'tools', 'tool_choice'],
     told: 'input_tokens',
-    marginTokens: 0,
   },
 };
 
@@ -70,5 +69,7 @@ export async function countPromptTokens(
   });
   const reply = await io.post(counter.path, `{${parts.join(',')}}`, signal);
   const count = reply.status === 200 ? countField(parseJson(reply.body), counter.told) : null;
-  return count === null ? null : count + counter.marginTokens;
+  const model = kind === 'chat' ? new RequestFields(request).string('model') : null;
+  const isHarmony = HARMONY_MODELS.test(model ?? '');
+  return count === null || !isHarmony ? count : count + FRAMING_MARGIN.baseTokens;
 }

@@ -73,7 +73,7 @@ export function disclosureHeaders(disclosure: Disclosure): Headers {
   return {
     ...decisionHeaders(disclosure.requestId, admitted.reported),
     'x-kvgate-instance': admitted.instance.name,
-    ...(granted === null
+    ...(granted === null || shape.kind === 'embedding'
       ? {}
       : { 'x-kvgate-max-tokens': `requested=${requested}; granted=${granted}` }),
     ...(changed.length === 0 ? {} : { 'x-kvgate-changed': changed.join(', ') }),

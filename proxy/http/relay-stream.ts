@@ -12,11 +12,12 @@ import type {
   Usage,
 } from '../../backend-adapters/adapter.ts';
 import { errorFrame } from './api-errors.ts';
-import { engineFault } from './engine-fault.ts';
+import { engineFault, engineWords } from './engine-fault.ts';
 import { ClientGone, Fault, whyBroken } from './fault.ts';
 import type { Ended, Forwarding } from './forwarding.ts';
 import { endToEnd } from './hop-headers.ts';
-import { problemOfFault } from './problem.ts';
+import { problemOfFault, tooLong } from './problem.ts';
+import { respondProblem } from './respond.ts';
 import { type FrameKind, StreamFrames } from './stream-frames.ts';
 import type { UpstreamResponse } from './upstream.ts';
 import { chunksOf } from './upstream-chunks.ts';
@@ -81,8 +82,9 @@ export async function relayStream(
     for await (const chunk of chunksOf(answer.body, timeouts.streamIdleTimeoutMs, abort)) {
       const bytes = frames.push(chunk);
       if (!response.headersSent) {
-        if (seen.error !== null && seen.outputTokens === 0)
-          throw failureOf(forwarding, answer, seen.error);
+        if (seen.error !== null && seen.outputTokens === 0) {
+          return refuseInstead(forwarding, answer, seen.error, response);
+        }
         if (bytes.length === 0) continue;
         sendHead(forwarding, answer, response);
       }
@@ -108,6 +110,26 @@ function sendHead(
 ): void {
   response.writeHead(answer.status, { ...endToEnd(answer.headers, REPLACED), ...disclosed });
   response.flushHeaders();
+}
+
+/**
+ * The answer to an engine whose first event is an error: to its client, nothing has begun.
+ * @throws Fault unless the request was just too long for it
+ */
+function refuseInstead(
+  forwarding: Forwarding,
+  answer: UpstreamResponse,
+  text: string,
+  response: ServerResponse,
+): Ended {
+  const { adapter, route, disclosed } = forwarding;
+  if (adapter.classifyError(answer.status, text) !== 'too-long') {
+    throw failureOf(forwarding, answer, text);
+  }
+  answer.body.destroy();
+  const problem = tooLong(engineWords(text));
+  respondProblem(response, problem, disclosed, route.api);
+  return { how: 'refused', status: problem.status };
 }
 
 /** The stream's status says nothing about its error; only the engine's words do. */

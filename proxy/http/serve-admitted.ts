@@ -26,6 +26,10 @@ const NOT_FORWARDED: ReadonlySet<string> = new Set([
   'x-conversation-id',
   // Which rank of an engine serves a request is decided with its lease.
   'x-data-parallel-rank',
+  // SGLang's gateway sets these, and a server behind it would obey them.
+  'x-override-routed-dp-rank',
+  'x-override-priority',
+  'x-override-rid',
 ]);
 
 const UNTOUCHED: Rewrite = { edits: [], changed: [], skipped: [], asksForUsage: false };
@@ -98,7 +102,8 @@ function forwardingOf(
     withholdsUsage: rewrite.asksForUsage,
     disclosed: disclosureHeaders(disclosure),
     transform:
-      parts.responseMetadata && !shape.stream
+      // `metadata` of a response is the client's own, echoed.
+      parts.responseMetadata && !shape.stream && route.api !== 'responses'
         ? (answer) => withMetadata(answer, disclosure, adapter)
         : null,
     timeouts: parts.timeouts,

@@ -62,7 +62,9 @@ export class Settlement {
       complete: ({ usage, outputTokens }) => {
         const totalMs = this.#clock.nowMs() - beganAtMs;
         const promptTokens = usage?.promptTokens ?? decision.charge.promptTokens;
-        const generated = usage?.completionTokens ?? outputTokens;
+        // Of several sequences an engine may tell the tokens of one only (llama.cpp does in streams).
+        const told = decision.charge.sequences > 1 ? null : usage?.completionTokens;
+        const generated = told ?? outputTokens;
         metrics.observeEndToEnd((totalMs + admitted.queuedMs) / 1000, tags);
         metrics.tokens('prompt', promptTokens, tags);
         metrics.tokens('output', generated, tags);
@@ -77,6 +79,8 @@ export class Settlement {
           };
           metrics.leaseSettled(sizes, tags);
         }
+        // Nothing generated, or nothing told of it: there is no length to learn.
+        if (perSequence === 0) return;
         this.#predictor.settled(instance.name, {
           promptTokens,
           outputTokens: perSequence,

@@ -87,19 +87,15 @@ export class EngineMonitor {
     const name = backendOf(instance);
     this.#suspects.add(name, why);
     const known = this.#pools.get(name);
-    if (known?.health.state === 'healthy') {
-      this.#log.warn('Backend quarantined', named(known, why));
-      this.#setHealth(known, { state: 'quarantined', why });
-    }
+    if (known?.health.state === 'healthy') this.#quarantine(known, why);
     void this.probeNow(name);
   }
 
   #pauseMs(name: string): number {
     const { pollIntervalMs } = this.#options;
     const quietMs = this.#pools.get(name)?.adapter?.cancelQuietMs ?? 0;
-    const lingers = this.#pools
-      .ranksOf(name)
-      .some((rank) => [...this.#ledger.leases(rank.name)].some((l) => l.state === 'draining'));
+    const ranks = this.#pools.ranksOf(name).map((rank) => [...this.#ledger.leases(rank.name)]);
+    const lingers = ranks.flat().some(({ state }) => state === 'draining');
     // While cancelled requests linger, an engine that our reads would distract is left alone longer.
     const pauseMs = lingers ? Math.max(pollIntervalMs, quietMs) : pollIntervalMs;
     return Math.max(pauseMs, this.#suspects.pauseMs(name));
@@ -122,6 +118,7 @@ export class EngineMonitor {
         await this.#identify(instance, io, signal);
       }
     } catch (error) {
+      if (timeout.signal.aborted && this.#isMute(instance)) return;
       this.#lost(instance, error instanceof Error ? error.message : String(error), io);
     } finally {
       cancelTimeout();
@@ -134,8 +131,7 @@ export class EngineMonitor {
     // Suspected meanwhile: what it tells of itself is no longer worth anything.
     if (this.#suspects.has(instance.name)) return;
     if (reading.state === 'loading') {
-      const why = 'the engine says that it is loading';
-      this.#setHealth(instance, { state: 'loading', why });
+      this.#setHealth(instance, { state: 'loading', why: 'the engine says that it is loading' });
       return;
     }
     stamp(reading, {});
@@ -172,6 +168,13 @@ export class EngineMonitor {
     stamp(reading, { adapter, facts, health: { state: 'healthy' } });
   }
 
+  /** Silence is no news from an engine that is at work on something and says nothing meanwhile. */
+  #isMute({ name, adapter, health }: Instance): boolean {
+    const { muteWhileGenerating = false } = adapter ?? {};
+    const works = [...this.#ledger.leases(name)].some(({ terms }) => !terms.streams);
+    return muteWhileGenerating && health.state === 'healthy' && works;
+  }
+
   /** Whether a suspect generates again; if not, it is quarantined. */
   async #proven(
     instance: Instance,
@@ -183,13 +186,15 @@ export class EngineMonitor {
       adapter.tryOneToken(io, facts, signal),
     );
     if (why === null) return true;
-    if (!this.#stopping.signal.aborted) {
-      if (instance.health.state !== 'quarantined') {
-        this.#log.warn('Backend quarantined', named(instance, why));
-      }
-      this.#setHealth(instance, { state: 'quarantined', why }, adapter);
-    }
+    if (!this.#stopping.signal.aborted) this.#quarantine(instance, why, adapter);
     return false;
+  }
+
+  #quarantine(instance: Instance, why: string, adapter = instance.adapter): void {
+    if (instance.health.state !== 'quarantined') {
+      this.#log.warn('Backend quarantined', named(instance, why));
+    }
+    this.#setHealth(instance, { state: 'quarantined', why }, adapter);
   }
 
   #lost(instance: Instance, why: string, io: RefusalWatch): void {
@@ -210,6 +215,6 @@ export class EngineMonitor {
   }
 }
 
-function named(instance: Instance, detail: string): { instance: string; detail: string } {
-  return { instance: instance.name, detail };
+function named({ name: instance }: Instance, detail: string) {
+  return { instance, detail };
 }

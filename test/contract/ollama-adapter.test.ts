@@ -338,15 +338,17 @@ describe('the server', () => {
     });
   });
 
-  test('is described anew once its model has another context', async () => {
+  test('is described anew once its model has another context, or another one is loaded in its place', async () => {
     const { facts } = await probed();
     const read = async (answers: Answers) =>
       (await ollama.read(fakeEngine(answers), facts, signal)).state;
     const loaded = (name: string, context_length: number) => models({ name, context_length });
     expect(await read(ANSWERS)).toBe('ready');
     expect(await read(NOTHING_LOADED)).toBe('ready');
-    expect(await read(loaded('other', 1024))).toBe('ready');
     expect(await read(loaded(facts.modelId, 8192))).toBe('loading');
+    expect(await read(loaded('other', 1024))).toBe('loading');
+    const embedding = { 'POST /api/show': json({ capabilities: ['embedding'] }) };
+    expect(await read({ ...loaded('other', 1024), ...embedding })).toBe('ready');
   });
 
   test('runs as many requests at a time as the operator says, or its runner', async () => {

@@ -129,8 +129,11 @@ describe('probe', () => {
   });
 
   test('reads the older name of the settings as well', async () => {
-    const older = { ...ANSWERS, 'GET /get_server_info': ANSWERS['GET /server_info'] ?? json({}) };
-    const { 'GET /server_info': _, ...answers } = older;
+    const renamed = Object.entries(ANSWERS).map(([route, answer]) => [
+      route === 'GET /server_info' ? 'GET /get_server_info' : route,
+      answer,
+    ]);
+    const answers: Answers = Object.fromEntries(renamed);
     const result = await sglang.probe(fakeEngine(answers), NO_HINTS, signal);
     expect(result).toMatchObject({ facts: { version: '0.5.20' } });
   });

@@ -139,8 +139,15 @@ describe('token counts', () => {
       'POST /tokenize': (body) =>
         body === expected ? json({ count: 70, tokens: [] }) : reply(400, body),
     });
-    // 16 more than it says: it leaves out some of what harmony adds.
-    expect(await vllm.countTokens(io, scannedRequest(CHAT, text), signal)).toBe(86);
+    expect(await vllm.countTokens(io, scannedRequest(CHAT, text), signal)).toBe(70);
+  });
+
+  test('adds a margin for gpt-oss, of which it leaves out some of what harmony adds', async () => {
+    const io = fakeEngine({ 'POST /tokenize': json({ count: 70 }) });
+    const chat = scannedRequest(CHAT, { model: 'openai/gpt-oss-20b', messages: MESSAGES });
+    expect(await vllm.countTokens(io, chat, signal)).toBe(86);
+    const text = scannedRequest(COMPLETION, { model: 'openai/gpt-oss-20b', prompt: 'abc' });
+    expect(await vllm.countTokens(io, text, signal)).toBe(70);
   });
 
   test('counts messages as their own route does', async () => {

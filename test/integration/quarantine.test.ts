@@ -97,3 +97,18 @@ test('out of memory in the middle of a stream quarantines too', async () => {
   await becomes('quarantined');
   await stub.settled();
 });
+
+test('a first event that says the prompt is too long is the request it refuses, not a fault', async () => {
+  const words = 'request (9015 tokens) exceeds the available context size (2048 tokens)';
+  stub.backend.answerWith(
+    answerStream(`data: ${JSON.stringify({ error: { message: words } })}\n\n`),
+  );
+  const answer = await stub.post(chat({ stream: true }));
+  expect([answer.status, await answer.json()]).toMatchObject([
+    400,
+    { error: { code: 'context_length_exceeded', message: expect.stringContaining('9015') } },
+  ]);
+  expect(answer.headers.get('x-should-retry')).toBe('false');
+  expect(await stateOfBackend()).toBe('healthy');
+  await stub.settled();
+});

@@ -11,7 +11,7 @@ afterEach(() => stub.stop());
 
 test('the connection of a stream is not used again, that of another answer is', async () => {
   // Polls would take a connection that is free.
-  stub = await startGuardedStub({ 'poll-interval-ms': 60_000 });
+  stub = await startGuardedStub({ 'poll-interval-ms': 60_000, 'stale-after-ms': 120_000 });
   const exchanges: StubExchange[] = [];
   const served = async (body: string) => {
     const answer = await stub.post(body);

@@ -1,20 +1,26 @@
 import { describe, test } from '@jest/globals';
 import { findLlamaServer } from './llama-server.ts';
 
+type Found = { readonly found: true } | { readonly found: false; readonly why: string };
+
 /**
- * A suite that needs a real llama-server. Where there is none it is skipped,
- * with the reason on the console, except under CI: there its absence fails, or
- * a broken install would look like a green run.
+ * A suite that needs a real model server, llama-server unless `server` says
+ * otherwise. Where there is none it is skipped, with the reason on the console,
+ * except under CI: there its absence fails, or a broken install would look like
+ * a green run.
  */
-export function describeReal(name: string, suite: () => void): void {
-  const server = findLlamaServer();
+export function describeReal(
+  name: string,
+  suite: () => void,
+  server: Found = findLlamaServer(),
+): void {
   if (server.found) {
     describe(name, suite);
     return;
   }
   if (process.env.CI) {
     describe(name, () => {
-      test('a real llama-server is there', () => {
+      test('a real server is there', () => {
         throw new Error(server.why);
       });
     });

@@ -23,7 +23,7 @@ const SHARED: ReadonlyArray<readonly [path: string, kind: RequestKind, api: Api]
   ['/v1/embeddings', 'embedding', 'openai'],
 ];
 
-export function sharedRoute(path: string): GenerationRoute {
+function sharedRoute(path: string): GenerationRoute {
   const [, kind, api] = SHARED.find(([known]) => known === path) ?? [];
   if (kind === undefined || api === undefined) throw new Error(`${path} is no shared route`);
   return { path, kind, api };

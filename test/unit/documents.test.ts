@@ -17,7 +17,15 @@ const sources = sourcesIn('proxy', 'backend-adapters')
   .join('\n');
 
 /** Flags of other programs that the documents speak of. */
-const NOT_OURS = new Set(['build', 'context-shift', 'metrics', 'profile', 'slots']);
+const NOT_OURS = new Set([
+  'build',
+  'context-shift',
+  'continuous-batching',
+  'enable-metrics',
+  'metrics',
+  'profile',
+  'slots',
+]);
 
 describe.each(documents)('$path', ({ path, text }) => {
   test('links to what is there', () => {

@@ -446,6 +446,39 @@ test('an engine that does not answer is given up after the timeout', async () =>
   await monitor.stop();
 });
 
+test.each<[string, true | undefined, boolean, string]>([
+  ['is not lost while it works on a request that is not streamed', true, false, 'healthy'],
+  ['is lost while it streams', true, true, 'unreachable'],
+  ['is lost where engines answer all the time', undefined, false, 'unreachable'],
+])('an engine that falls silent %s', async (_, mute, streams, expected) => {
+  const { monitor, adapter, pools, ledger, clock, health, poll } = monitored();
+  await monitor.start();
+  ledger.take({
+    requestId: 'r',
+    instance: 'a',
+    layout: UNIFIED,
+    charge: chargeOf(UNIFIED, 100, 100, 1, 1),
+    sessionKey: null,
+    streams,
+    takenAtMs: 0,
+  });
+  pools.update('a', {
+    adapter: {
+      ...adapter,
+      ...(mute === undefined ? {} : { muteWhileGenerating: mute }),
+      read: (_io, _facts, signal) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason));
+        }),
+    },
+  });
+  await poll();
+  clock.advance(TIMEOUT_MS);
+  await settle();
+  expect(health()?.state).toBe(expected);
+  await monitor.stop();
+});
+
 describe('the pause between reads', () => {
   function withDraining(cancelQuietMs: number) {
     const made = monitored(cancelQuietMs);

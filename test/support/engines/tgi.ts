@@ -34,7 +34,7 @@ export interface TgiOptions {
   readonly poolTokens?: number;
 }
 
-export const MODEL = 'openai/gpt-oss-20b';
+const MODEL = 'openai/gpt-oss-20b';
 const TEXT = ['Hello', ' there', '!'];
 const TOO_LONG =
   'Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8192. Given: 9000 `inputs` tokens and 100 `max_new_tokens`';
