@@ -15,12 +15,16 @@ export interface Examined {
   readonly allGuarded: boolean;
 }
 
+const STAY_AWAKE_MS = 1_000;
+
 /** What a log would say is in the report. */
 const SILENT: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /** Never rejects for what a backend or a GPU does: that is what it is there to tell. */
 export async function examine(config: Config): Promise<Examined> {
   const upstreams = connections(config.backends, config.engine);
+  // The monitors' own timers let a process end; without a server, nothing else would keep it.
+  const awake = setInterval(() => {}, STAY_AWAKE_MS);
   try {
     const rooms = await composeState(config, SILENT, upstreams.of, null);
     try {
@@ -48,6 +52,7 @@ export async function examine(config: Config): Promise<Examined> {
     return { text: `Can't be guarded as configured: ${error.message}`, allGuarded: false };
   } finally {
     await upstreams.close();
+    clearInterval(awake);
   }
 }
 

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, describe, expect, test } from '@jest/globals';
+import { startStubBackend } from '../support/stub-backend.ts';
 import { createTempFiles } from '../support/temp-files.ts';
 
 const files = createTempFiles();
@@ -31,7 +32,7 @@ function kvgate(args: readonly string[], env: Record<string, string> = {}): Prom
 test('--help is grouped and names every command', async () => {
   const { code, out } = await kvgate(['--help']);
   expect(code).toBe(0);
-  for (const text of ['serve', 'demo', 'check-config', 'healthcheck', 'completion']) {
+  for (const text of ['serve', 'demo', 'check-config', 'doctor', 'healthcheck', 'completion']) {
     expect(out).toContain(`kvgate ${text}`);
   }
   for (const group of ['Server:', 'Backends:', 'Memory:', 'Admission:', 'Probe:', 'Telemetry:']) {
@@ -97,6 +98,28 @@ describe('check-config', () => {
     expect(err).toContain('port (--port): ');
     expect(err).toContain('adapter (KVGATE_ADAPTER): ');
     expect(err).toContain('backend (default): ');
+  });
+});
+
+describe('doctor', () => {
+  // As a process of its own: what keeps one alive in a test would hide that nothing else does.
+  test('a backend that is guarded is exit code 0', async () => {
+    const backend = await startStubBackend();
+    const ended = await kvgate(['doctor', '--backend', backend.url]);
+    await backend.stop();
+    expect(ended).toMatchObject({ code: 0, out: expect.stringContaining('  Guarded.'), err: '' });
+  });
+
+  test('one that is not there is exit code 1', async () => {
+    const backend = await startStubBackend();
+    await backend.stop();
+    const ended = await kvgate(['doctor', '--backend', backend.url]);
+    expect(ended).toMatchObject({ code: 1, out: expect.stringContaining('Not guarded') });
+  });
+
+  test('no backend is exit code 2', async () => {
+    const { code, err } = await kvgate(['doctor']);
+    expect([code, err]).toEqual([2, expect.stringContaining('backend')]);
   });
 });
 
