@@ -13,17 +13,15 @@ import { splitRequests } from '../support/http-messages.ts';
 import { slotsOf } from '../support/llama-client.ts';
 import { FILL_IN } from '../support/llama-fill-in.ts';
 import { type RunningLlamaServer, startLlamaServer } from '../support/llama-server.ts';
+import { type Asked, runMixedLoad } from '../support/mixed-load.ts';
 import { type RecordingRelay, startRecordingRelay } from '../support/recording-relay.ts';
 
 const REQUESTS = 1_000;
 const CLIENTS = 8;
 
-interface Wanted {
-  readonly path: string;
-  readonly body: object;
+interface Wanted extends Asked {
   /** What the server makes of it: prompts times samples. */
   readonly sequences: number;
-  readonly streams: boolean;
 }
 
 /** None of these may reach the server. */
@@ -123,43 +121,15 @@ describeReal('1,000 requests through kvgate', () => {
     await server.stop();
   });
 
-  const post = (path: string, body: object, signal: AbortSignal | null = null) =>
-    fetch(gate.url + path, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-      signal,
-    });
-
-  /** Every seventh stream is left after its first bytes: by then it is at the server. */
-  async function serve(at: number): Promise<string> {
-    const { path, body, streams } = wanted(at);
-    const leaving = new AbortController();
-    const answer = await post(path, body, leaving.signal);
-    if (streams && at % 7 === 0) {
-      await answer.body?.getReader().read();
-      leaving.abort();
-      return `${answer.status}, left`;
-    }
-    const text = await answer.text();
-    return answer.status === 200 ? '200' : `${path}: ${answer.status} ${text}`;
-  }
-
   test('of which none arrives without a lease', async () => {
-    const outcomes: Record<string, number> = {};
-    const note = (outcome: string) => {
-      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-    };
-    let next = 0;
-    const client = async () => {
-      while (next < REQUESTS) {
-        const at = next++;
-        note(await serve(at));
-        const door = SIDE_DOORS[at % 40];
-        if (door !== undefined) note(`side door ${(await post(door, wanted(0).body)).status}`);
-      }
-    };
-    await Promise.all(Array.from({ length: CLIENTS }, client));
+    const outcomes = await runMixedLoad({
+      url: gate.url,
+      requests: REQUESTS,
+      clients: CLIENTS,
+      wanted,
+      leaves: (at) => at % 7 === 0,
+      sideDoors: SIDE_DOORS,
+    });
     console.info('1,000 mixed requests:', JSON.stringify(outcomes));
     expect(Object.keys(outcomes).sort()).toEqual(['200', '200, left', 'side door 404']);
     expect((outcomes['200'] ?? 0) + (outcomes['200, left'] ?? 0)).toBe(REQUESTS);

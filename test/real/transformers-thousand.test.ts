@@ -11,6 +11,7 @@ import { describeReal } from '../support/describe-real.ts';
 import { eventually } from '../support/eventually.ts';
 import { startTestGate, type TestGate } from '../support/gate.ts';
 import { splitRequests } from '../support/http-messages.ts';
+import { type Asked, runMixedLoad } from '../support/mixed-load.ts';
 import { findPython, type RunningPythonServer } from '../support/python-server.ts';
 import { type RecordingRelay, startRecordingRelay } from '../support/recording-relay.ts';
 import { startTransformersServer } from '../support/transformers-server.ts';
@@ -30,14 +31,8 @@ const SIDE_DOORS = [
   '/generate',
 ];
 
-interface Wanted {
-  readonly path: string;
-  readonly body: object;
-  readonly streams: boolean;
-}
-
 /** Every route in turn, streamed or not; a few tokens each, for one is made at a time. */
-function wanted(at: number): Wanted {
+function wanted(at: number): Asked {
   const routes = transformers.generationRoutes;
   const { path, kind } = routes[at % routes.length] ?? { path: '', kind: 'chat' };
   const streams = Math.floor(at / routes.length) % 2 === 0;
@@ -84,43 +79,16 @@ function suite(): void {
     await server.stop();
   });
 
-  const post = (path: string, body: object, signal: AbortSignal | null = null) =>
-    fetch(gate.url + path, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-      signal,
-    });
-
-  /** Every seventh stream is left after its first bytes: by then it is at the server, and how long it takes is known. */
-  async function serve(at: number): Promise<string> {
-    const { path, body, streams } = wanted(at);
-    const leaving = new AbortController();
-    const answer = await post(path, body, leaving.signal);
-    if (streams && at > 50 && at % 7 === 0) {
-      await answer.body?.getReader().read();
-      leaving.abort();
-      return `${answer.status}, left`;
-    }
-    const text = await answer.text();
-    return answer.status === 200 ? '200' : `${path}: ${answer.status} ${text}`;
-  }
-
   test('of which none arrives without a lease', async () => {
-    const outcomes: Record<string, number> = {};
-    const note = (outcome: string) => {
-      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-    };
-    let next = 0;
-    const client = async () => {
-      while (next < REQUESTS) {
-        const at = next++;
-        note(await serve(at));
-        const door = SIDE_DOORS[at % 40];
-        if (door !== undefined) note(`side door ${(await post(door, wanted(0).body)).status}`);
-      }
-    };
-    await Promise.all(Array.from({ length: CLIENTS }, client));
+    const outcomes = await runMixedLoad({
+      url: gate.url,
+      requests: REQUESTS,
+      clients: CLIENTS,
+      wanted,
+      // How long one takes is known by then.
+      leaves: (at) => at > 50 && at % 7 === 0,
+      sideDoors: SIDE_DOORS,
+    });
     console.info('1,000 mixed requests:', JSON.stringify(outcomes));
     expect(Object.keys(outcomes).sort()).toEqual(['200', '200, left', 'side door 404']);
     expect((outcomes['200'] ?? 0) + (outcomes['200, left'] ?? 0)).toBe(REQUESTS);

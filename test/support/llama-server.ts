@@ -1,12 +1,11 @@
 /** Finds a real llama-server and runs it on the tiny model; see test/real/install-llama-server.sh. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
-import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
+import { becomesReady, freePort, tailOf } from './model-process.ts';
 import { writeTinyGguf } from './tiny-gguf.ts';
 
 export type FoundLlamaServer =
@@ -26,7 +25,6 @@ export interface RunningLlamaServer {
 }
 
 const READY_TIMEOUT_MS = 30_000;
-const READY_POLL_MS = 20;
 const LOG_CHARS = 64 * 1024;
 
 /**
@@ -80,7 +78,7 @@ export async function startLlamaServer(
   const command = [...what, '-t', '1', ...address, ...args];
   // In this process group, so that an interrupted run takes the server down with it.
   const child = spawn(server.command, command, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const log = tailOf(child);
+  const log = tailOf(child, LOG_CHARS);
   const { onLine } = options;
   if (onLine !== undefined) {
     for (const input of [child.stdout, child.stderr]) createInterface({ input }).on('line', onLine);
@@ -92,7 +90,8 @@ export async function startLlamaServer(
   };
   await once(child, 'spawn');
   const url = `http://127.0.0.1:${port}`;
-  if (!(await answers(url, child, options.until === 'loading' ? 503 : 200))) {
+  const readyStatus = options.until === 'loading' ? 503 : 200;
+  if (!(await becomesReady(url, child, readyStatus, READY_TIMEOUT_MS))) {
     await stop();
     throw new Error(`llama-server did not get ready:\n${log()}`);
   }
@@ -107,40 +106,4 @@ function isExecutable(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port was bound');
-  return address.port;
-}
-
-function tailOf(child: ChildProcess): () => string {
-  let tail = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', (text: string) => {
-      tail = (tail + text).slice(-LOG_CHARS);
-    });
-  }
-  return () => tail;
-}
-
-async function answers(url: string, child: ChildProcess, status: number): Promise<boolean> {
-  const deadlineMs = performance.now() + READY_TIMEOUT_MS;
-  while (performance.now() < deadlineMs && child.exitCode === null && child.signalCode === null) {
-    try {
-      const signal = AbortSignal.timeout(READY_TIMEOUT_MS);
-      const response = await fetch(`${url}/health`, { signal });
-      await response.arrayBuffer();
-      if (response.status === status) return true;
-    } catch {
-      // Refused until it listens; the loop's deadline is the bound.
-    }
-    await delay(READY_POLL_MS);
-  }
-  return false;
 }

@@ -1,11 +1,10 @@
 /** Finds and runs model servers written in Python; see test/real/install-*.sh. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants, mkdirSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { becomesReady, freePort, tailOf } from './model-process.ts';
 import { type ChildProcessInfo, descendantsOf } from './process-tree.ts';
 import { writeTinyGptOss } from './tiny-gpt-oss-hf.ts';
 
@@ -31,7 +30,6 @@ export interface RunningPythonServer {
 
 /** vLLM imports torch three times over: 20 s on two idle cores, a minute on busy ones. */
 const READY_TIMEOUT_MS = 120_000;
-const READY_POLL_MS = 50;
 const LOG_CHARS = 1024 * 1024;
 
 /**
@@ -75,7 +73,7 @@ export async function startPythonServer(
     stdio: ['ignore', 'pipe', 'pipe'],
     env,
   });
-  const log = tailOf(child);
+  const log = tailOf(child, LOG_CHARS);
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
   await once(child, 'spawn');
   const pid = child.pid ?? 0;
@@ -88,7 +86,7 @@ export async function startPythonServer(
     await ended;
   };
   const url = `http://127.0.0.1:${port}`;
-  if (!(await isReady(url, child))) {
+  if (!(await becomesReady(url, child, 200, READY_TIMEOUT_MS))) {
     await stop();
     throw new Error(`${engine} did not get ready:\n${log()}`);
   }
@@ -118,40 +116,4 @@ function can(mode: number, path: string): boolean {
   } catch {
     return false;
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port was bound');
-  return address.port;
-}
-
-function tailOf(child: ChildProcess): () => string {
-  let tail = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', (text: string) => {
-      tail = (tail + text).slice(-LOG_CHARS);
-    });
-  }
-  return () => tail;
-}
-
-async function isReady(url: string, child: ChildProcess): Promise<boolean> {
-  const deadlineMs = performance.now() + READY_TIMEOUT_MS;
-  while (performance.now() < deadlineMs && child.exitCode === null && child.signalCode === null) {
-    try {
-      const signal = AbortSignal.timeout(READY_TIMEOUT_MS);
-      const response = await fetch(`${url}/health`, { signal });
-      await response.arrayBuffer();
-      if (response.ok) return true;
-    } catch {
-      // Refused until it listens; the loop's deadline is the bound.
-    }
-    await delay(READY_POLL_MS);
-  }
-  return false;
 }

@@ -2,9 +2,16 @@
  * What SGLang v0.5.20 answers. Sources are files below python/sglang/srt/entrypoints
  * of its repository unless another is named.
  */
+import {
+  MODEL,
+  messagesAnswer,
+  messagesEvents,
+  responsesAnswer,
+  responsesEvents,
+  sse,
+  TEXT,
+} from './shared-api-answers.ts';
 
-export const MODEL = 'openai/gpt-oss-20b';
-const TEXT = ['Hello', ' there', '!'];
 /** openai/protocol.py, UsageInfo. */
 const USAGE = {
   prompt_tokens: 9,
@@ -38,9 +45,9 @@ export function answerOf(path: string): unknown {
     case '/v1/completions':
       return { ...head('text_completion'), choices: [textChoice(TEXT.join(''))], usage: USAGE };
     case '/v1/responses':
-      return responsesAnswer('completed');
+      return responsesAnswer(4);
     case '/v1/messages':
-      return { ...messageHead(), content: [{ type: 'text', text: TEXT.join('') }] };
+      return messagesAnswer();
     case '/generate':
       return generation(TEXT.length, { type: 'stop', matched: 200_002 });
     // openai/protocol.py, EmbeddingResponse and ClassifyResponse.
@@ -94,7 +101,7 @@ export function generation(tokens: number, finish: object | null): object {
  * @param usage whether `stream_options.include_usage` was set (openai/serving_chat.py)
  */
 export function eventsOf(path: string, usage: boolean): readonly string[] {
-  if (path === '/v1/responses') return responsesEvents();
+  if (path === '/v1/responses') return responsesEvents(4);
   if (path === '/v1/messages') return messagesEvents();
   if (path === '/generate') {
     const last = generation(TEXT.length, { type: 'stop', matched: 200_002 });
@@ -125,66 +132,4 @@ function head(object: string): object {
 
 function textChoice(text: string): object {
   return { index: 0, text, logprobs: null, finish_reason: 'stop', matched_stop: null };
-}
-
-function responsesAnswer(status: string): object {
-  const content = [{ type: 'output_text', text: TEXT.join(''), annotations: [] }];
-  return {
-    id: 'resp_1',
-    object: 'response',
-    created_at: 1_790_000_000,
-    model: MODEL,
-    status,
-    output: [{ id: 'msg_1', type: 'message', role: 'assistant', content }],
-    usage: {
-      input_tokens: 9,
-      input_tokens_details: { cached_tokens: 4 },
-      output_tokens: 3,
-      output_tokens_details: { reasoning_tokens: 0 },
-      total_tokens: 12,
-    },
-  };
-}
-
-/** openai/serving_responses.py: the typed events of OpenAI's client. */
-function responsesEvents(): readonly string[] {
-  const event = (type: string, rest: object) => `event: ${type}\n${sse({ type, ...rest })}`;
-  return [
-    event('response.created', { response: { id: 'resp_1', status: 'in_progress', usage: null } }),
-    ...TEXT.map((delta) => event('response.output_text.delta', { item_id: 'msg_1', delta })),
-    event('response.completed', { response: responsesAnswer('completed') }),
-  ];
-}
-
-function messageHead(): object {
-  return {
-    id: 'msg_1',
-    type: 'message',
-    role: 'assistant',
-    content: [],
-    model: MODEL,
-    stop_reason: 'end_turn',
-    stop_sequence: null,
-    usage: { input_tokens: 9, output_tokens: 3 },
-  };
-}
-
-/** anthropic/serving.py. */
-function messagesEvents(): readonly string[] {
-  const event = (type: string, rest: object) => `event: ${type}\n${sse({ type, ...rest })}`;
-  const usage = { input_tokens: 9, output_tokens: 0 };
-  return [
-    event('message_start', { message: { ...messageHead(), stop_reason: null, usage } }),
-    event('content_block_start', { index: 0, content_block: { type: 'text', text: '' } }),
-    ...TEXT.map((text) =>
-      event('content_block_delta', { index: 0, delta: { type: 'text_delta', text } }),
-    ),
-    event('content_block_stop', { index: 0 }),
-    event('message_delta', { delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 3 } }),
-    event('message_stop', {}),
-  ];
-}
-
-function sse(value: object): string {
-  return `data: ${JSON.stringify(value)}\n\n`;
 }

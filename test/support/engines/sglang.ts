@@ -20,8 +20,8 @@ import {
   errorEvent,
   eventsOf,
   generation,
-  MODEL,
 } from './sglang-answers.ts';
+import { MODEL } from './shared-api-answers.ts';
 
 export type SglangFace =
   | 'answers'

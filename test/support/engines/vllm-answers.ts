@@ -2,10 +2,17 @@
  * What vLLM v0.33 answers, to the byte where a client would notice. Sources are
  * files below `vllm/entrypoints/` of its repository unless another is named.
  */
+import {
+  MODEL,
+  messagesAnswer,
+  messagesEvents,
+  responsesAnswer,
+  responsesEvents,
+  sse,
+  TEXT,
+} from './shared-api-answers.ts';
 
-export const MODEL = 'openai/gpt-oss-20b';
 const ID = 'chatcmpl-0a1b2c3d';
-const TEXT = ['Hello', ' there', '!'];
 /** openai/engine/protocol.py, UsageInfo. */
 const USAGE = {
   prompt_tokens: 9,
@@ -28,10 +35,10 @@ export function answerOf(path: string): object | null {
     case '/v1/completions':
       return { ...head('text_completion'), choices: [textChoice(TEXT.join(''))], usage: USAGE };
     case '/v1/responses':
-      return responsesAnswer('completed');
+      return responsesAnswer(0);
     // anthropic/protocol.py, AnthropicMessagesResponse.
     case '/v1/messages':
-      return { ...messageHead(), content: [{ type: 'text', text: TEXT.join('') }] };
+      return messagesAnswer();
     // pooling/embed/protocol.py and its neighbours.
     case '/v1/embeddings':
     case '/pooling':
@@ -59,7 +66,7 @@ export function answerOf(path: string): object | null {
  *   without choices (openai/chat_completion/serving.py)
  */
 export function eventsOf(path: string, usage: boolean): readonly string[] {
-  if (path === '/v1/responses') return responsesEvents();
+  if (path === '/v1/responses') return responsesEvents(0);
   if (path === '/v1/messages') return messagesEvents();
   const isChat = path === '/v1/chat/completions';
   const object = isChat ? 'chat.completion.chunk' : 'text_completion';
@@ -110,72 +117,4 @@ function chatAnswer(): object {
 
 function textChoice(text: string): object {
   return { index: 0, text, logprobs: null, finish_reason: 'stop', stop_reason: null };
-}
-
-/** openai/responses/protocol.py, ResponsesResponse. */
-function responsesAnswer(status: string): object {
-  return {
-    id: 'resp_1',
-    object: 'response',
-    created_at: 1_764_000_000,
-    model: MODEL,
-    status,
-    output: [
-      {
-        id: 'msg_1',
-        type: 'message',
-        role: 'assistant',
-        content: [{ type: 'output_text', text: TEXT.join(''), annotations: [] }],
-      },
-    ],
-    usage: {
-      input_tokens: 9,
-      input_tokens_details: { cached_tokens: 0 },
-      output_tokens: 3,
-      output_tokens_details: { reasoning_tokens: 0 },
-      total_tokens: 12,
-    },
-  };
-}
-
-/** openai/responses/api_router.py, _convert_stream_to_sse_events. */
-function responsesEvents(): readonly string[] {
-  const event = (type: string, rest: object) => `event: ${type}\n${sse({ type, ...rest })}`;
-  return [
-    event('response.created', { response: { id: 'resp_1', status: 'in_progress', usage: null } }),
-    ...TEXT.map((delta) => event('response.output_text.delta', { item_id: 'msg_1', delta })),
-    event('response.completed', { response: responsesAnswer('completed') }),
-  ];
-}
-
-function messageHead(): object {
-  return {
-    id: 'msg_1',
-    type: 'message',
-    role: 'assistant',
-    content: [],
-    model: MODEL,
-    stop_reason: 'end_turn',
-    stop_sequence: null,
-    usage: { input_tokens: 9, output_tokens: 3 },
-  };
-}
-
-function messagesEvents(): readonly string[] {
-  const event = (type: string, rest: object) => `event: ${type}\n${sse({ type, ...rest })}`;
-  const usage = { input_tokens: 9, output_tokens: 0 };
-  return [
-    event('message_start', { message: { ...messageHead(), stop_reason: null, usage } }),
-    event('content_block_start', { index: 0, content_block: { type: 'text', text: '' } }),
-    ...TEXT.map((text) =>
-      event('content_block_delta', { index: 0, delta: { type: 'text_delta', text } }),
-    ),
-    event('content_block_stop', { index: 0 }),
-    event('message_delta', { delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 3 } }),
-    event('message_stop', {}),
-  ];
-}
-
-function sse(value: object): string {
-  return `data: ${JSON.stringify(value)}\n\n`;
 }

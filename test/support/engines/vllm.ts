@@ -7,7 +7,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { answerOf, endOf, errorBody, eventsOf, MODEL } from './vllm-answers.ts';
+import { MODEL } from './shared-api-answers.ts';
+import { answerOf, endOf, errorBody, eventsOf } from './vllm-answers.ts';
 
 /** How generation requests end from now on. */
 export type Face =
