@@ -67,6 +67,7 @@ export function specFromModelInfo(info: unknown, id: string): ModelSpec | null {
   return {
     id,
     groups,
+    states: [],
     hiddenSize,
     queryHeads,
     headDim: keyDim,
@@ -75,6 +76,7 @@ export function specFromModelInfo(info: unknown, id: string): ModelSpec | null {
     experts: expertsOf(count, intermediateSize),
     intermediateSize,
     media: UNKNOWN_MEDIA,
+    tokenizer: null,
     source: '/api/show',
   };
 }

@@ -1,7 +1,7 @@
 /** From bytes to a request that can be decided on: read, scanned, parsed, its session named. */
 import type { ScannedRequest } from '../../backend-adapters/adapter.ts';
 import { smallValue } from '../json/splice.ts';
-import type { RequestShape } from '../policy/types.ts';
+import type { RequestShape, TokenBounds } from '../policy/types.ts';
 import type { AdmissionRequest } from '../state/judge.ts';
 import { routeIn, type ServingInstance } from '../state/pools.ts';
 import type { Conversation, GenerationParts } from './generation-parts.ts';
@@ -83,10 +83,12 @@ async function countTokens(
   instance: ServingInstance,
   scanned: ScannedRequest,
   signal: AbortSignal,
-): Promise<number | null> {
+): Promise<TokenBounds | null> {
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(COUNT_TIMEOUT_MS)]);
   try {
-    return await instance.adapter.countTokens(instance.io, scanned, bounded);
+    const tokens = await instance.adapter.countTokens(instance.io, scanned, bounded);
+    if (tokens === null) return null;
+    return { lo: tokens, expected: tokens, hi: tokens, source: 'engine' };
   } catch (error) {
     parts.log.debug('Token count failed', { instance: instance.name, detail: String(error) });
     return null;

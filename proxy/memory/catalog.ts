@@ -17,6 +17,7 @@ function gptOss(size: '20b' | '120b', layersOfEachKind: number, experts: number)
       { ...shape, windowTokens: 128 },
       { ...shape, windowTokens: null },
     ],
+    states: [],
     hiddenSize: 2880,
     queryHeads: 64,
     headDim: 64,
@@ -25,6 +26,7 @@ function gptOss(size: '20b' | '120b', layersOfEachKind: number, experts: number)
     experts: { total: experts, activePerToken: 4, intermediateSize: 2880 },
     intermediateSize: 2880,
     media: NO_MEDIA,
+    tokenizer: 'o200k_harmony',
     source: GPT_OSS_SOURCE,
   };
 }

@@ -15,6 +15,25 @@ export interface LayerGroup {
   readonly valueDim: number;
   /** Tokens a sliding layer keeps; null for full attention. */
   readonly windowTokens: number | null;
+  /** The window is a chunk: it begins anew at every multiple of its size. */
+  readonly chunked?: true;
+  /** Bytes of a token in a layer that an engine packs in a way of its own, whatever the KV type. */
+  readonly packedTokenBytes?: number;
+}
+
+/**
+ * Layers that hold a state of fixed size for each sequence in place of KV:
+ * state-space and linear-attention layers. Engines differ in the types they
+ * keep it in, so it is told in elements.
+ */
+export interface StateGroup {
+  readonly layers: number;
+  /** Channels that the short convolution remembers. */
+  readonly convChannels: number;
+  /** Its width; engines keep this many positions or one less. */
+  readonly convKernel: number;
+  /** The recurrent state itself. */
+  readonly recurrentElements: number;
 }
 
 export interface ExpertSpec {
@@ -30,6 +49,8 @@ export interface ModelSpec {
   readonly id: string;
   /** One group for each shape: no two groups are alike in all but `layers`. */
   readonly groups: readonly LayerGroup[];
+  /** Empty for models of attention alone. */
+  readonly states: readonly StateGroup[];
   readonly hiddenSize: number;
   readonly queryHeads: number;
   readonly headDim: number;
@@ -40,6 +61,8 @@ export interface ModelSpec {
   readonly intermediateSize: number;
   /** Tokens of an image, a recording, ... at most. */
   readonly media: MediaBounds;
+  /** The vocabulary, where kvgate can count with it by itself; null: it can't. */
+  readonly tokenizer: 'o200k_harmony' | null;
   /** Where the numbers come from, for reports: a file's name or a cited source. */
   readonly source: string;
 }
@@ -47,6 +70,9 @@ export interface ModelSpec {
 export type ModelSpecResult =
   | { readonly ok: true; readonly spec: ModelSpec }
   | ({ readonly ok: false } & FieldProblem);
+
+/** Entries of o200k_harmony with its reserved special tokens (gpt-oss's config.json). */
+const O200K_HARMONY_SIZE = 201_088;
 
 /** Far above any model known, and low enough that no product of them loses its meaning. */
 const MAX = {
@@ -82,6 +108,7 @@ export function modelSpecFromConfig(json: unknown, source: string): ModelSpecRes
   const spec: ModelSpec = {
     id: modelId(fields) ?? source,
     groups: groupByWindow(windows, { kvHeads, keyDim: headDim, valueDim }),
+    states: [],
     hiddenSize,
     queryHeads,
     headDim,
@@ -90,6 +117,7 @@ export function modelSpecFromConfig(json: unknown, source: string): ModelSpecRes
     experts: readExperts(fields),
     intermediateSize: readIntermediateSize(fields),
     media: mediaBoundsFromConfig(json),
+    tokenizer: tokenizerOf(fields),
     source,
   };
   return fields.problem === null ? { ok: true, spec } : { ok: false, ...fields.problem };
@@ -141,6 +169,13 @@ function groupByWindow(
     layersByWindow.set(window, (layersByWindow.get(window) ?? 0) + 1);
   }
   return [...layersByWindow].map(([windowTokens, layers]) => ({ layers, ...shape, windowTokens }));
+}
+
+/** The vocabulary's size tells the real one from that of a model made for tests. */
+function tokenizerOf(fields: ConfigFields): ModelSpec['tokenizer'] {
+  const isHarmony =
+    fields.raw('model_type') === 'gpt_oss' && fields.raw('vocab_size') === O200K_HARMONY_SIZE;
+  return isHarmony ? 'o200k_harmony' : null;
 }
 
 function modelId(fields: ConfigFields): string | null {

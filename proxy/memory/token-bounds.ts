@@ -10,11 +10,12 @@ export interface TokenBounds {
   readonly expected: number;
   readonly hi: number;
   /**
-   * Where the numbers come from: proven from the bytes, counted, or given as
-   * ids; `media`: bytes, and what bounds images and recordings among them,
-   * which engines may leave out of their counts.
+   * Where the numbers come from: proven from the bytes, counted by the engine or
+   * by a tokenizer of kvgate's own, or given as ids; `media`: bytes, and what
+   * bounds images and recordings among them, which engines may leave out of
+   * their counts.
    */
-  readonly source: 'bytes' | 'engine' | 'token-ids' | 'media';
+  readonly source: 'bytes' | 'engine' | 'tokenizer' | 'token-ids' | 'media';
 }
 
 export interface PromptBytes {

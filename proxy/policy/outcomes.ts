@@ -31,6 +31,7 @@ export function admit(input: DecideInput, offer: Offer, reason: AdmitReason): Ad
     charge: offer.full,
     level: offer.instance.level,
     promptTokens: input.promptTokens,
+    estimate: input.estimate,
   };
 }
 
@@ -55,6 +56,7 @@ export function queue(
     charge: queuedCharge(first),
     level: highestLevel([first, ...others]),
     promptTokens: input.promptTokens,
+    estimate: input.estimate,
   };
 }
 
@@ -72,6 +74,7 @@ export function reject(
     charge: offers[0]?.least ?? null,
     level: highestLevel(offers),
     promptTokens: input.promptTokens,
+    estimate: input.estimate,
   };
 }
 
@@ -81,13 +84,14 @@ function highestLevel(offers: readonly Offer[]): Level {
 
 /** A decision turned into a refusal for another reason, with the wait it had predicted. */
 export function refusalOf(decision: Decision, reason: RejectReason): RejectDecision {
-  const { level, promptTokens, charge } = decision;
+  const { level, promptTokens, estimate, charge } = decision;
   return {
     action: 'reject',
     reason,
     retryAfterMs: retryAfterMsOf(decision),
     level,
     promptTokens,
+    estimate,
     charge,
   };
 }

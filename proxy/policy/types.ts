@@ -136,8 +136,25 @@ export interface PolicyConfig {
 
 export type AdmissionStep = 'route' | 'short-queue' | 'shrink' | 'queue';
 
+/** What is known of a request's size at the moment of a decision. */
+export interface Estimate {
+  readonly promptTokens: TokenBounds;
+  /** null: nothing was learned of such requests yet, or they generate nothing. */
+  readonly outputTokens: OutputForecast | null;
+}
+
+/** Learned quantiles of the output tokens of one sequence, were it not limited. */
+export interface OutputForecast {
+  readonly q50Tokens: number;
+  /** Covers 95 of 100 outputs, as tracked (conformal). */
+  readonly q95Tokens: number;
+  readonly q99Tokens: number;
+}
+
 export interface DecideInput {
   readonly shape: RequestShape;
+  /** Goes into the decision as it is; what decides is `promptTokens`. */
+  readonly estimate: Estimate;
   /** The prompt tokens to decide with: `lo`, `hi` or the exact count. */
   readonly promptTokens: number;
   readonly session: SessionView | null;
@@ -171,7 +188,9 @@ export type RejectReason =
 
 interface DecisionBase {
   readonly level: Level;
+  /** Decided with. */
   readonly promptTokens: number;
+  readonly estimate: Estimate;
 }
 
 export interface AdmitDecision extends DecisionBase {

@@ -4,7 +4,13 @@
  * nobody can take in between what was found free.
  */
 import { refusalOf } from '../policy/outcomes.ts';
-import type { AdmitDecision, Decision, QueueDecision, RejectDecision } from '../policy/types.ts';
+import type {
+  AdmitDecision,
+  Decision,
+  QueueDecision,
+  RejectDecision,
+  TokenBounds,
+} from '../policy/types.ts';
 import { type AdmissionResult, waitOutcome } from './admission-result.ts';
 import type { AdmissionRequest, Judge, JudgeParts, Line } from './judge.ts';
 import type { Ledger } from './ledger.ts';
@@ -17,7 +23,7 @@ import { endInSession, takeLease } from './take-lease.ts';
 
 interface WaitingRequest {
   readonly request: AdmissionRequest;
-  readonly promptTokens: number;
+  readonly bounds: TokenBounds;
 }
 
 export interface AdmissionParts extends JudgeParts {
@@ -62,10 +68,10 @@ export class Admission {
   /** Decides, waits if it must, and returns with a lease or a rejection. */
   async admit(request: AdmissionRequest, signal: AbortSignal): Promise<AdmissionResult> {
     const { judge, mode, pools } = this.#parts;
-    const promptTokens = await judge.tokens(request, this.#line, signal);
+    const bounds = await judge.tokens(request, this.#line, signal);
     if (signal.aborted) return { outcome: 'abandoned' };
 
-    const decision = judge.decide(request, promptTokens, this.#line);
+    const decision = judge.decide(request, bounds, this.#line);
     if (this.#closed) return this.#reject(draining(decision), 0);
     if (mode === 'observe') {
       const plain = untouched(pools, request, decision);
@@ -80,7 +86,7 @@ export class Admission {
       case 'reject':
         return this.#reject(decision, 0);
       case 'queue':
-        return this.#wait(request, promptTokens, decision, signal);
+        return this.#wait(request, bounds, decision, signal);
     }
   }
 
@@ -109,7 +115,7 @@ export class Admission {
 
   async #wait(
     request: AdmissionRequest,
-    promptTokens: number,
+    bounds: TokenBounds,
     decision: QueueDecision,
     signal: AbortSignal,
   ): Promise<AdmissionResult> {
@@ -122,7 +128,7 @@ export class Admission {
       durationMs: predictor.quickestDurationMs(namesIn(pools, pool), charge),
     };
     const sinceMs = clock.nowMs();
-    const exit = await this.#queue.wait({ request, promptTokens }, pool, waiting, signal);
+    const exit = await this.#queue.wait({ request, bounds }, pool, waiting, signal);
     const queuedMs = clock.nowMs() - sinceMs;
     metrics.waitedInQueue(queuedMs / 1000, waitOutcome(exit));
     switch (exit.how) {
@@ -134,7 +140,7 @@ export class Admission {
       case 'deadline': {
         // Those behind may need less than the one that gave up.
         this.pump();
-        const now = judge.decide(request, promptTokens, this.#line);
+        const now = judge.decide(request, bounds, this.#line);
         return this.#reject(refusalOf(now, 'queue_deadline'), queuedMs);
       }
       case 'closed':
@@ -145,13 +151,13 @@ export class Admission {
   /** @returns null when the entry has to wait on */
   #retry({ item, pool: own, enqueuedAtMs }: QueueEntry<WaitingRequest>): AdmissionResult | null {
     const { judge, clock } = this.#parts;
-    const { request, promptTokens } = item;
+    const { request, bounds } = item;
     // Whoever is ahead for its own pool has just been tried; those who wait for another are not overtaken.
     const ahead: Line = {
       length: 0,
       waitingFor: (pool) => (pool === own ? [] : this.#queue.waitingFor(pool)),
     };
-    const decision = judge.decide(request, promptTokens, ahead);
+    const decision = judge.decide(request, bounds, ahead);
     const queuedMs = clock.nowMs() - enqueuedAtMs;
     if (decision.action === 'queue') return null;
     if (decision.action !== 'reject') return this.#admit(request, decision, decision, queuedMs);

@@ -5,7 +5,13 @@
  */
 import { decide } from '../policy/decide.ts';
 import { sameOutcome } from '../policy/outcomes.ts';
-import type { Decision, PolicyConfig, RequestShape, Waiting } from '../policy/types.ts';
+import type {
+  Decision,
+  PolicyConfig,
+  RequestShape,
+  TokenBounds,
+  Waiting,
+} from '../policy/types.ts';
 import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 import { isServing, type Pools, type ServingInstance } from './pools.ts';
@@ -20,8 +26,8 @@ export interface AdmissionRequest {
   /** `key` tells sessions apart and includes the tenant; `id` is what the client sent. */
   readonly session: { readonly key: string; readonly id: string } | null;
   readonly neverDegrade: boolean;
-  /** Counts the prompt exactly by the engine's own counter; null where it can't. */
-  readonly countTokens: (signal: AbortSignal) => Promise<number | null>;
+  /** Counts the prompt, exactly where that can be had; null where the bounds can't be bettered. */
+  readonly countTokens: (signal: AbortSignal) => Promise<TokenBounds | null>;
 }
 
 /** Those who wait, as far as a decision must respect them. */
@@ -46,12 +52,21 @@ export class Judge {
     this.#parts = parts;
   }
 
-  /** The decision for a request of so many prompt tokens at this moment. */
-  decide(request: AdmissionRequest, promptTokens: number, line: Line): Decision {
+  /**
+   * The decision at this moment for a request of so many prompt tokens at most.
+   * @param promptTokens to decide with, where it is not the upper bound
+   */
+  decide(
+    request: AdmissionRequest,
+    bounds: TokenBounds,
+    line: Line,
+    promptTokens = bounds.hi,
+  ): Decision {
     const { views, sessions, policy, clock } = this.#parts;
     this.refreshLevels();
     return decide({
       shape: request.shape,
+      estimate: { promptTokens: bounds, outputTokens: null },
       promptTokens,
       session: request.session === null ? null : sessions.view(request.session.key),
       neverDegrade: request.neverDegrade,
@@ -62,16 +77,17 @@ export class Judge {
     });
   }
 
-  /** The prompt tokens to decide with: the upper bound, or the exact count where it matters. */
-  async tokens(request: AdmissionRequest, line: Line, signal: AbortSignal): Promise<number> {
-    const { lo, hi, source } = request.shape.promptTokens;
+  /** What to decide with: the bounds as they are, or a count where it matters. */
+  async tokens(request: AdmissionRequest, line: Line, signal: AbortSignal): Promise<TokenBounds> {
+    const bounds = request.shape.promptTokens;
+    const { lo, hi, source } = bounds;
     // An engine's count may leave out what its model's images take.
-    if (lo === hi || source === 'media') return hi;
-    const atLo = this.decide(request, lo, line);
-    const atHi = this.decide(request, hi, line);
+    if (lo === hi || source === 'media') return bounds;
+    const atLo = this.decide(request, bounds, line, lo);
+    const atHi = this.decide(request, bounds, line, hi);
     // Whoever has to wait has the time to be counted, and may then need less.
-    if (sameOutcome(atLo, atHi) && atHi.action !== 'queue') return hi;
-    return (await request.countTokens(signal)) ?? hi;
+    if (sameOutcome(atLo, atHi) && atHi.action !== 'queue') return bounds;
+    return (await request.countTokens(signal)) ?? bounds;
   }
 
   /** Brings every instance's level up to date with ledger and readings. */

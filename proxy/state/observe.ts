@@ -25,7 +25,7 @@ export function untouched(
 
   const { layout } = target.facts;
   const { requestedOutputTokens, prompts, samplesPerPrompt } = shape;
-  const { level, promptTokens } = decided;
+  const { level, promptTokens, estimate } = decided;
   const outputTokens = requestedOutputTokens ?? contextTokensOf(layout);
   return {
     action: 'accept',
@@ -36,5 +36,6 @@ export function untouched(
     charge: chargeOf(layout, promptTokens, outputTokens, prompts, samplesPerPrompt),
     level,
     promptTokens,
+    estimate,
   };
 }

@@ -40,6 +40,8 @@ const modelSpec: fc.Arbitrary<ModelSpec> = fc.record({
   ),
   intermediateSize: fc.integer({ min: 1, max: 32_768 }),
   media: fc.constant(NO_MEDIA),
+  states: fc.constant([]),
+  tokenizer: fc.constant(null),
   source: fc.constant('generated'),
 });
 

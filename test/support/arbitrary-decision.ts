@@ -119,6 +119,15 @@ export const decideInputs: fc.Arbitrary<DecideInput> = fc
   })
   .map(({ usual, large, degrade, admissionOrder, ...given }) => ({
     promptTokens: given.promptTokens,
+    estimate: {
+      promptTokens: {
+        lo: given.promptTokens,
+        expected: given.promptTokens,
+        hi: given.promptTokens,
+        source: 'engine' as const,
+      },
+      outputTokens: null,
+    },
     session: given.session,
     neverDegrade: given.neverDegrade,
     queueLength: given.queueLength,

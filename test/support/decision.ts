@@ -19,6 +19,7 @@ import type {
 export const FOUR_BYTE_MODEL: ModelSpec = {
   id: 'four-byte',
   groups: [{ layers: 1, kvHeads: 1, keyDim: 1, valueDim: 1, windowTokens: null }],
+  states: [],
   hiddenSize: 8,
   queryHeads: 1,
   headDim: 1,
@@ -27,6 +28,7 @@ export const FOUR_BYTE_MODEL: ModelSpec = {
   experts: null,
   intermediateSize: 8,
   media: NO_MEDIA,
+  tokenizer: null,
   source: 'made up',
 };
 
@@ -128,6 +130,10 @@ export function decideInput({ shape, config, ...change }: InputChange = {}): Dec
     pools: [poolView([instanceView()])],
     queueLength: 0,
     nowMs: 0,
+    estimate: {
+      promptTokens: { lo: 1_000, expected: 1_000, hi: 1_000, source: 'engine' },
+      outputTokens: null,
+    },
     ...change,
     shape: requestShape(shape),
     config: { ...POLICY, ...config },

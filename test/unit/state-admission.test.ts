@@ -171,7 +171,7 @@ describe('tokens', () => {
         shape: { promptTokens: between(given.lo, given.hi), hasTools: true },
         countTokens: async () => {
           calls += 1;
-          return given.counted;
+          return given.counted === null ? null : between(given.counted, given.counted);
         },
       }),
       new AbortController().signal,
@@ -185,7 +185,7 @@ describe('tokens', () => {
     const decision = await world.admission.explain(
       admissionRequest({
         shape: { promptTokens: { ...between(10, 9_900), source: 'media' }, hasTools: true },
-        countTokens: async () => 10,
+        countTokens: async () => between(10, 10),
       }),
       new AbortController().signal,
     );
@@ -198,7 +198,7 @@ describe('tokens', () => {
       shape: { promptTokens: between(10, 9_900) },
       countTokens: async () => {
         started.abort.abort();
-        return 10;
+        return between(10, 10);
       },
     });
     const started: Started = { result: null, abort: new AbortController() };
