@@ -32,7 +32,7 @@ export function composeHttp(
   upstreamOf: (name: string) => Upstream,
 ): HttpRooms {
   const { server, engine } = config;
-  const { metrics, predictor, clock, pools } = rooms;
+  const { metrics, learners, clock, pools } = rooms;
   const exchanges = new Exchanges();
   const tenants = new Tenants(server.apiKeys);
   const passthrough = new Passthrough({
@@ -50,7 +50,7 @@ export function composeHttp(
     log,
     upstreamOf: (instance) => upstreamOf(backendOf(instance)),
     budget: new BufferBudget(server.maxBufferedBytes),
-    settlement: new Settlement(metrics, predictor, clock),
+    settlement: new Settlement({ metrics, clock, learners }),
     timeouts: engine,
     maxBodyBytes: server.maxBodyBytes,
     responseMetadata: server.responseMetadata,

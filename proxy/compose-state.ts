@@ -23,6 +23,7 @@ import { Overview } from './state/overview.ts';
 import { Pools } from './state/pools.ts';
 import { Predictor } from './state/predictor.ts';
 import { Sessions } from './state/sessions.ts';
+import type { Learner } from './state/settled.ts';
 import { Tally } from './state/tally.ts';
 import { Views } from './state/views.ts';
 import { createMetrics } from './telemetry/metrics.ts';
@@ -95,12 +96,14 @@ export async function composeState(
     ...engineOptions(config),
   });
 
+  const learners: readonly Learner[] = [(settled) => predictor.settled(settled.instance, settled)];
   const parts = { clock, pools, ledger, predictor, chosen, gpu, capacities, levels, tally };
   const rooms = {
     ...parts,
     metrics,
     metricsPage,
     sessions,
+    learners,
     overview,
     judge,
     admission,

@@ -71,7 +71,7 @@ const MAX_FUNCTION_LINES = 70;
 /** What has leave to be longer, up to how many lines, and why. */
 const LONGER_FILES: ReadonlyMap<string, { readonly lines: number; readonly why: string }> = new Map(
   [
-    ['proxy/config/options.ts', { lines: 300, why: 'one table, a row for each option' }],
+    ['proxy/config/options.ts', { lines: 330, why: 'one table, a row for each option' }],
     ['proxy/json/scanner.ts', { lines: 240, why: 'one state machine' }],
   ],
 );
@@ -79,7 +79,7 @@ const LONGER_FUNCTIONS: ReadonlyMap<string, { readonly lines: number; readonly w
   new Map([
     [
       'proxy/telemetry/instruments.ts: createInstruments',
-      { lines: 85, why: 'one table of instruments' },
+      { lines: 105, why: 'one table of instruments' },
     ],
   ]);
 

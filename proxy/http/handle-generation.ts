@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Api, GenerationRoute } from '../../backend-adapters/adapter.ts';
+import type { Decision } from '../policy/types.ts';
 import { decisionHeaders } from './disclose.ts';
 import { ClientGone, Fault } from './fault.ts';
 import type { Conversation, GenerationParts } from './generation-parts.ts';
@@ -112,16 +113,19 @@ function describe(error: unknown): string {
 function logDecision(
   { log }: GenerationParts,
   id: string,
-  decision: { action: string; reason: string; level: string; promptTokens: number },
+  decision: Decision,
   instance: string | null,
 ): void {
-  const { action, reason, level, promptTokens } = decision;
+  const { action, reason, level, promptTokens, charge, estimate } = decision;
   log.info('Admission check', {
     request: id,
     action,
     reason,
     pressure: level,
     promptTokens,
+    promptSource: estimate.promptTokens.source,
+    kvBytes: charge?.kvBytes ?? null,
+    naiveBytes: charge?.naiveBytes ?? null,
     instance,
   });
 }

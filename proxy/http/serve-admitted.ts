@@ -49,7 +49,12 @@ export async function serveAdmitted(
     const rewrite = admitted.observed
       ? UNTOUCHED
       : instance.adapter.rewrite({ ...scanned, route }, shape, admitted.decision.grant);
-    const progress = parts.settlement.begin(admitted, shape, rewrite.changed.length > 0);
+    const progress = parts.settlement.begin(
+      admitted,
+      shape,
+      scanned.route.path,
+      rewrite.changed.length > 0,
+    );
     const forwarding = forwardingOf(parts, talk, understood, {
       admitted,
       route,

@@ -1,15 +1,17 @@
 /**
  * Follows an admitted request while it runs and settles it at its end: the
- * lease learns of each token, the predictor and the metrics of the outcome.
+ * lease learns of each token, the metrics and whoever learns of the outcome.
  */
 import type { Usage } from '../../backend-adapters/adapter.ts';
 import { heldUnits } from '../memory/charge.ts';
-import type { RequestShape } from '../policy/types.ts';
+import type { AdmitDecision, RequestShape } from '../policy/types.ts';
 import type { Admitted } from '../state/admission-result.ts';
 import type { Clock } from '../state/clock.ts';
 import { tagsOf } from '../state/instance-tags.ts';
-import type { Metrics } from '../state/metrics.ts';
-import type { Predictor } from '../state/predictor.ts';
+import type { Lease } from '../state/lease.ts';
+import type { InstanceTags, Metrics } from '../state/metrics.ts';
+import type { Settled } from '../state/predictor.ts';
+import type { Learner, SettledRequest } from '../state/settled.ts';
 
 export interface Progress {
   /** All output tokens so far, of all sequences. */
@@ -18,23 +20,32 @@ export interface Progress {
   readonly complete: (result: { usage: Usage | null; outputTokens: number }) => void;
 }
 
+export interface SettlementParts {
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly learners: readonly Learner[];
+}
+
 export class Settlement {
   readonly #metrics: Metrics;
-  readonly #predictor: Predictor;
   readonly #clock: Clock;
+  readonly #learners: readonly Learner[];
 
-  constructor(metrics: Metrics, predictor: Predictor, clock: Clock) {
+  constructor({ metrics, clock, learners }: SettlementParts) {
     this.#metrics = metrics;
-    this.#predictor = predictor;
     this.#clock = clock;
+    this.#learners = learners;
   }
 
   cancelled(by: 'client' | 'operator' | 'backend' | 'drain'): void {
     this.#metrics.streamCancelled(by);
   }
 
-  /** @param changed whether the level or a shrink changed anything about the request */
-  begin(admitted: Admitted, shape: RequestShape, changed: boolean): Progress {
+  /**
+   * @param path the route the request came in by
+   * @param changed whether the level or a shrink changed anything about the request
+   */
+  begin(admitted: Admitted, shape: RequestShape, path: string, changed: boolean): Progress {
     const { lease, instance, decision } = admitted;
     const tags = tagsOf(instance);
     const metrics = this.#metrics;
@@ -61,39 +72,63 @@ export class Settlement {
       },
       complete: ({ usage, outputTokens }) => {
         const totalMs = this.#clock.nowMs() - beganAtMs;
-        const promptTokens = usage?.promptTokens ?? decision.charge.promptTokens;
+        metrics.observeEndToEnd((totalMs + admitted.queuedMs) / 1000, tags);
         // Of several sequences an engine may tell the tokens of one only (llama.cpp does in streams).
         const told = decision.charge.sequences > 1 ? null : usage?.completionTokens;
         const generated = told ?? outputTokens;
-        metrics.observeEndToEnd((totalMs + admitted.queuedMs) / 1000, tags);
-        metrics.tokens('prompt', promptTokens, tags);
-        metrics.tokens('output', generated, tags);
-        metrics.prefixCacheHit(usage?.cachedTokens ?? 0, tags);
-        const perSequence = Math.ceil(generated / decision.charge.sequences);
-        if (usage?.promptTokens != null) {
-          const { layout, charge } = lease.terms;
-          const actual = { ...charge, promptTokens: usage.promptTokens };
-          const sizes = {
-            estimatedUnits: heldUnits(layout, charge, 'decode', perSequence),
-            actualUnits: heldUnits(layout, actual, 'decode', perSequence),
-          };
-          metrics.leaseSettled(sizes, tags);
-        }
-        // Nothing generated, or nothing told of it: there is no length to learn.
-        if (perSequence === 0) return;
-        this.#predictor.settled(instance.name, {
-          promptTokens,
-          outputTokens: perSequence,
+        const settled: SettledRequest = {
+          requestId: lease.terms.requestId,
+          instance: instance.name,
+          path,
+          shape,
+          decision,
+          layout: lease.terms.layout,
+          told: {
+            promptTokens: usage?.promptTokens ?? null,
+            cachedTokens: usage?.cachedTokens ?? null,
+          },
           ttftMs,
           totalMs,
-          endedBy:
-            perSequence < decision.charge.outputTokens
-              ? 'itself'
-              : shape.requestedOutputTokens === null
-                ? 'set_limit'
-                : 'asked_limit',
-        });
+          ...lengthOf(shape, decision, generated),
+          promptTokens: usage?.promptTokens ?? decision.charge.promptTokens,
+        };
+        metrics.tokens('output', generated, tags);
+        this.#count(settled, lease, tags);
+        for (const learn of this.#learners) learn(settled);
       },
     };
   }
+
+  #count(settled: SettledRequest, lease: Lease, tags: InstanceTags): void {
+    const metrics = this.#metrics;
+    const { promptTokens, outputTokens, told, decision } = settled;
+    metrics.tokens('prompt', promptTokens, tags);
+    metrics.prefixCacheHit(told.cachedTokens ?? 0, tags);
+    const { outputTokens: forecast, promptTokens: bounds } = decision.estimate;
+    if (forecast !== null && settled.endedBy === 'itself' && outputTokens > 0) {
+      metrics.outputForecast(outputTokens <= forecast.q95Tokens, tags);
+    }
+    if (told.promptTokens === null) return;
+    metrics.promptCounted(bounds, told.promptTokens, tags);
+    const { layout, charge } = lease.terms;
+    const actual = { ...charge, promptTokens: told.promptTokens };
+    const sizes = {
+      estimatedUnits: heldUnits(layout, charge, 'decode', outputTokens),
+      actualUnits: heldUnits(layout, actual, 'decode', outputTokens),
+    };
+    metrics.leaseSettled(sizes, tags);
+  }
+}
+
+function lengthOf(
+  shape: RequestShape,
+  { charge }: AdmitDecision,
+  generatedTokens: number,
+): Pick<Settled, 'outputTokens' | 'endedBy'> {
+  const perSequence = Math.ceil(generatedTokens / charge.sequences);
+  const setLimit = shape.requestedOutputTokens === null ? 'set_limit' : 'asked_limit';
+  return {
+    outputTokens: perSequence,
+    endedBy: perSequence < charge.outputTokens ? 'itself' : setLimit,
+  };
 }

@@ -5,38 +5,15 @@
  */
 import type { Charge } from '../memory/charge.ts';
 import type { KvLayout } from '../memory/kv-layout.ts';
-import type { TokenBounds } from '../memory/token-bounds.ts';
+import type { Estimate, RequestShape } from './request.ts';
 
 export { assertNever } from '../memory/assert-never.ts';
 export type { Charge } from '../memory/charge.ts';
 export type { TokenBounds } from '../memory/token-bounds.ts';
+export type { Estimate, OutputForecast, RequestShape } from './request.ts';
+export { sequencesOf } from './request.ts';
 
 export type Level = 'low' | 'medium' | 'high' | 'critical' | 'emergency';
-
-/** What a generation request asks for, in the engine's terms, whatever its dialect. */
-export interface RequestShape {
-  readonly kind: 'chat' | 'completion' | 'embedding';
-  readonly model: string | null;
-  /** Prompt tokens of all prompts of the body together, template framing included. */
-  readonly promptTokens: TokenBounds;
-  /** Prompts in the body: 1 for chat, the array's length for a completion. */
-  readonly prompts: number;
-  /** Sequences generated for each prompt (`n`, `best_of`). */
-  readonly samplesPerPrompt: number;
-  /** Output tokens asked for, of one sequence; null when the request names none. */
-  readonly requestedOutputTokens: number | null;
-  readonly stream: boolean;
-  /** As given by the request; null when it names none and the engine's default holds. */
-  readonly temperature: number | null;
-  readonly topP: number | null;
-  readonly hasTools: boolean;
-  readonly hasResponseFormat: boolean;
-}
-
-/** Sequences in flight that the request becomes on the engine. */
-export function sequencesOf(shape: RequestShape): number {
-  return shape.prompts * shape.samplesPerPrompt;
-}
 
 export interface Sampling {
   readonly temperature?: number;
@@ -135,21 +112,6 @@ export interface PolicyConfig {
 }
 
 export type AdmissionStep = 'route' | 'short-queue' | 'shrink' | 'queue';
-
-/** What is known of a request's size at the moment of a decision. */
-export interface Estimate {
-  readonly promptTokens: TokenBounds;
-  /** null: nothing was learned of such requests yet, or they generate nothing. */
-  readonly outputTokens: OutputForecast | null;
-}
-
-/** Learned quantiles of the output tokens of one sequence, were it not limited. */
-export interface OutputForecast {
-  readonly q50Tokens: number;
-  /** Covers 95 of 100 outputs, as tracked (conformal). */
-  readonly q95Tokens: number;
-  readonly q99Tokens: number;
-}
 
 export interface DecideInput {
   readonly shape: RequestShape;

@@ -2,7 +2,7 @@
  * What the rooms count, in their own words. No method takes a session, a
  * tenant or a request: a metric has few label values, or it is a leak.
  */
-import type { Decision, Level } from '../policy/types.ts';
+import type { Decision, Level, TokenBounds } from '../policy/types.ts';
 
 /** Which model at which instance. An unknown tag is an empty string, as Prometheus has it. */
 export interface InstanceTags {
@@ -37,6 +37,10 @@ export interface Metrics {
     sizes: { readonly estimatedUnits: number; readonly actualUnits: number },
     tags: InstanceTags,
   ): void;
+  /** What a prompt was estimated at, and the tokens that the engine says it had. */
+  promptCounted(bounds: TokenBounds, promptTokens: number, tags: InstanceTags): void;
+  /** An output that ended by itself, and whether its forecast (q95) covered it. */
+  outputForecast(covered: boolean, tags: InstanceTags): void;
   /** A second end of one lease: harmless, and a bug. */
   leaseEndedTwice(): void;
   sessionEvicted(reason: 'idle' | 'lru'): void;

@@ -78,6 +78,22 @@ export function createInstruments() {
         MODEL,
         ERROR_BUCKETS,
       ),
+      promptError: histogram(
+        'kvgate_prompt_tokens_error_ratio',
+        'Expected prompt tokens minus actual, over actual.',
+        ['source', ...MODEL],
+        ERROR_BUCKETS,
+      ),
+      promptOutside: counter(
+        'kvgate_prompt_tokens_outside_bounds_total',
+        'Prompts whose tokens were outside the bounds they were decided with.',
+        ['source', ...MODEL],
+      ),
+      outputForecasts: counter(
+        'kvgate_output_forecasts_total',
+        'Outputs that ended by themselves, by whether the 95 % forecast covered them.',
+        ['covered', ...MODEL],
+      ),
     },
     /** Set anew from state at every reading. */
     mirrors: {

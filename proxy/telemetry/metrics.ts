@@ -42,6 +42,15 @@ export function createMetrics(
       events.estimateError.observe(labels(tags), (estimatedUnits - actualUnits) / actualUnits);
       if (estimatedUnits < actualUnits) events.underEstimates.inc(labels(tags));
     },
+    promptCounted({ lo, expected, hi, source }, promptTokens, tags) {
+      if (promptTokens <= 0) return;
+      const errorRatio = (expected - promptTokens) / promptTokens;
+      events.promptError.observe({ source, ...labels(tags) }, errorRatio);
+      const isWithin = lo <= promptTokens && promptTokens <= hi;
+      if (!isWithin) events.promptOutside.inc({ source, ...labels(tags) });
+    },
+    outputForecast: (covered, tags) =>
+      events.outputForecasts.inc({ covered: String(covered), ...labels(tags) }),
     leaseEndedTwice: () => events.doubleEnds.inc(),
     sessionEvicted: (reason) => events.evictions.inc({ reason }),
     streamCancelled: (by) => events.cancelled.inc({ by }),

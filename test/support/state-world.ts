@@ -99,6 +99,8 @@ export function recordingMetrics(): {
       tokens: note('tokens'),
       prefixCacheHit: note('prefixCacheHit'),
       leaseSettled: note('leaseSettled'),
+      promptCounted: note('promptCounted'),
+      outputForecast: note('outputForecast'),
       leaseEndedTwice: note('leaseEndedTwice'),
       sessionEvicted: note('sessionEvicted'),
       streamCancelled: note('streamCancelled'),

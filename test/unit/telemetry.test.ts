@@ -115,6 +115,31 @@ describe('metrics', () => {
     expect(page).toContain(`kvgate_estimate_under_total{${LABELS}} 1`);
   });
 
+  test('prompts are compared with what the engine counted, by where the estimate came from', async () => {
+    const metrics = createMetrics(() => EMPTY, '1');
+    const bytes = { lo: 10, expected: 110, hi: 400, source: 'bytes' } as const;
+    metrics.promptCounted(bytes, 100, TAGS);
+    metrics.promptCounted(bytes, 401, TAGS);
+    metrics.promptCounted(bytes, 9, TAGS);
+    metrics.promptCounted(bytes, 0, TAGS);
+    const page = await metrics.text();
+    const tags = `source="bytes",${LABELS}`;
+    expect(page).toContain(`kvgate_prompt_tokens_error_ratio_bucket{le="0.25",${tags}} 2`);
+    expect(page).toContain(`kvgate_prompt_tokens_error_ratio_bucket{le="0.05",${tags}} 1`);
+    expect(page).toContain(`kvgate_prompt_tokens_error_ratio_count{${tags}} 3`);
+    expect(page).toContain(`kvgate_prompt_tokens_outside_bounds_total{${tags}} 2`);
+  });
+
+  test('forecasts of outputs are counted by whether they held', async () => {
+    const metrics = createMetrics(() => EMPTY, '1');
+    metrics.outputForecast(true, TAGS);
+    metrics.outputForecast(true, TAGS);
+    metrics.outputForecast(false, TAGS);
+    const page = await metrics.text();
+    expect(page).toContain(`kvgate_output_forecasts_total{covered="true",${LABELS}} 2`);
+    expect(page).toContain(`kvgate_output_forecasts_total{covered="false",${LABELS}} 1`);
+  });
+
   test('everything that can be counted is counted, and names no session or request', async () => {
     const metrics = createMetrics(() => BUSY, '1');
     metrics.decided({ action: 'accept', reason: 'fits', pool: 'default' });
