@@ -128,6 +128,8 @@ export interface Adapter {
   probe(io: EngineIo, hints: EngineHints, signal: AbortSignal): Promise<ProbeResult>;
   /** Just the moving part, for every poll after the first probe. */
   read(io: EngineIo, facts: EngineFacts, signal: AbortSignal): Promise<EngineReading>;
+  /** Whether nothing of the engine counts prompts: `countTokens` is always null. */
+  readonly hasNoCounter?: true;
   /** Exact prompt tokens by the engine's own counter; null where it has none. */
   countTokens(io: EngineIo, request: ScannedRequest, signal: AbortSignal): Promise<number | null>;
   /**

@@ -2,9 +2,12 @@
  * An engine as kvgate sees it: the I/O by which it is reached, what the operator
  * says of it, what it says of itself, and its state at one moment.
  */
+
+import type { Observation } from '../proxy/memory/calibration/observation.ts';
+import type { GgufMetadata } from '../proxy/memory/gguf/metadata.ts';
 import type { KvLayout } from '../proxy/memory/kv-layout.ts';
-import type { MediaBounds } from '../proxy/memory/media-bounds.ts';
-import type { ModelSpec } from '../proxy/memory/model-spec.ts';
+import type { MediaBounds } from '../proxy/memory/models/media-bounds.ts';
+import type { ModelSpec } from '../proxy/memory/models/model-spec.ts';
 
 export interface EngineReply {
   readonly status: number;
@@ -18,6 +21,11 @@ export interface EngineIo {
   post(path: string, body: string | Uint8Array, signal: AbortSignal): Promise<EngineReply>;
   /** The server's own command line, where it runs on this host and can be seen; else null. */
   commandLine(): Promise<readonly string[] | null>;
+  /**
+   * The metadata of the model file that the server names, where it runs on this
+   * host and the file can be read; else null. Left out: files are never looked at.
+   */
+  modelMetadata?(path: string, signal: AbortSignal): Promise<GgufMetadata | null>;
 }
 
 /** What the operator told kvgate about an engine, for what no endpoint says. */
@@ -77,6 +85,8 @@ export interface EngineFacts {
   readonly warnings: readonly string[];
   /** Tokens a chat template adds at most, where it was measured; else a default is used. */
   readonly framing: Framing;
+  /** Figures of the engine's own by which layouts can be told apart; left out: it tells none. */
+  readonly toldFigures?: readonly Observation[];
   /** KV kept in host memory, where only the engine's start options tell of it. */
   readonly hostTier?: HostTier | null;
 }

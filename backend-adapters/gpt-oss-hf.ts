@@ -39,6 +39,7 @@ export const gptOssHf: Adapter = {
   probe: probeGptOssHf,
   read: async (io, _facts, signal) => readingOf(await checkHealth(io, signal)),
 
+  hasNoCounter: true,
   countTokens: async () => null,
 
   // A first token may well be a special one, whose text is left out: the prompt's count tells.

@@ -5,8 +5,8 @@ import {
   type MediaBounds,
   UNKNOWN_MEDIA,
   withToldTokens,
-} from '../proxy/memory/media-bounds.ts';
-import type { ModelSpec } from '../proxy/memory/model-spec.ts';
+} from '../proxy/memory/models/media-bounds.ts';
+import type { ModelSpec } from '../proxy/memory/models/model-spec.ts';
 import type { EngineHints } from './adapter.ts';
 import type { RequestFields } from './request-fields.ts';
 

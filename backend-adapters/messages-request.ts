@@ -20,6 +20,7 @@ import {
   TEMPLATE_FIELDS,
 } from './openai-prompt.ts';
 import { refuseFields, TOP_P } from './openai-request.ts';
+import { reasoningEffortOf } from './reasoning-effort.ts';
 import { RequestFields } from './request-fields.ts';
 
 const TEMPERATURE = {
@@ -52,6 +53,7 @@ export function parseMessages(
     stream: fields.boolean('stream') ?? false,
     temperature: fields.number('temperature', TEMPERATURE),
     topP: fields.number('top_p', TOP_P),
+    reasoningEffort: reasoningEffortOf(request),
     hasTools: (fields.member('tools')?.children ?? 0) > 0,
     hasResponseFormat: hasOutputFormat(request, fields),
   };

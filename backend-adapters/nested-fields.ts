@@ -9,6 +9,9 @@ import { splice } from '../proxy/json/splice.ts';
 import type { Edit } from '../proxy/json/types.ts';
 import type { InvalidRequest, ScannedRequest } from './adapter.ts';
 
+/** The most a nested object may be written in: it is scanned in one go, and again to be changed. */
+const MAX_NESTED_BYTES = 256 * 1024;
+
 const EMPTY = new TextEncoder().encode('{}');
 
 /** Member `key` as a request of its own, or why it can't be one. */
@@ -17,6 +20,9 @@ export function openNested(request: ScannedRequest, key: string): ScannedRequest
   const isAbsent = member === undefined || member.kind === 'null';
   if (!isAbsent && member.kind !== 'object') {
     return { invalid: `${key} must be an object`, param: key };
+  }
+  if (!isAbsent && member.valueEnd - member.valueStart > MAX_NESTED_BYTES) {
+    return { invalid: `${key} must be written in at most ${MAX_NESTED_BYTES} bytes`, param: key };
   }
   const body = isAbsent ? EMPTY : request.body.subarray(member.valueStart, member.valueEnd);
   const scanner = new JsonScanner();

@@ -49,6 +49,7 @@ export const ollama: Adapter = {
   probe: probeOllama,
   read: readOllama,
 
+  hasNoCounter: true,
   countTokens: async () => null,
 
   /** Loads the model where it is not loaded: without it there is no token. */

@@ -3,7 +3,7 @@
  * a chat with everything else a template may print, or a completion's prompts.
  */
 import type { Member } from '../proxy/json/types.ts';
-import { type MediaBounds, UNKNOWN_MEDIA } from '../proxy/memory/media-bounds.ts';
+import { type MediaBounds, UNKNOWN_MEDIA } from '../proxy/memory/models/media-bounds.ts';
 import { boundsFromBytes } from '../proxy/memory/token-bounds.ts';
 import type { TokenBounds } from '../proxy/policy/types.ts';
 import type { EngineFacts, Framing } from './adapter.ts';

@@ -7,6 +7,7 @@ import type { EngineFacts, InvalidRequest, ScannedRequest } from './adapter.ts';
 import type { OpenAiDialect, OpenAiKind } from './openai-dialect.ts';
 import { MAX_INT32, outputLimit } from './openai-limits.ts';
 import { chatPrompt, completionPrompt } from './openai-prompt.ts';
+import { reasoningEffortOf } from './reasoning-effort.ts';
 import { RequestFields } from './request-fields.ts';
 
 /** OpenAI's own bound of `n`. */
@@ -57,6 +58,7 @@ export function parseOpenAi(
     stream: fields.boolean('stream') ?? false,
     temperature: fields.number('temperature', TEMPERATURE),
     topP: fields.number('top_p', TOP_P),
+    reasoningEffort: reasoningEffortOf(request),
     hasTools: TOOL_FIELDS.some((name) => (fields.member(name)?.children ?? 0) > 0),
     hasResponseFormat: FORMAT_FIELDS.some((name) => fields.member(name) !== null),
   };

@@ -37,6 +37,7 @@ export const openai: Adapter = {
     return UNKNOWN_READING;
   },
 
+  hasNoCounter: true,
   countTokens: async () => null,
 
   tryOneToken: (io, facts, signal) => tryChatToken(io, facts.modelId, signal),

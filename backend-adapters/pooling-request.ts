@@ -124,6 +124,7 @@ function shapeOf(fields: RequestFields, prompt: PromptSize): RequestShape | Inva
     stream: false,
     temperature: null,
     topP: null,
+    reasoningEffort: null,
     hasTools: false,
     hasResponseFormat: false,
   };

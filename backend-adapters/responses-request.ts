@@ -18,6 +18,7 @@ import {
   TEMPLATE_FIELDS,
 } from './openai-prompt.ts';
 import { FORMAT_FIELDS, refuseFields, TEMPERATURE, TOP_P } from './openai-request.ts';
+import { reasoningEffortOf } from './reasoning-effort.ts';
 import { RequestFields } from './request-fields.ts';
 
 /** Members beside the input that may end up in the prompt; the last are vLLM's. */
@@ -63,6 +64,7 @@ export function parseResponses(
       : responses.streamsByDefault,
     temperature: fields.number('temperature', TEMPERATURE),
     topP: fields.number('top_p', TOP_P),
+    reasoningEffort: reasoningEffortOf(request),
     hasTools: (fields.member('tools')?.children ?? 0) > 0,
     hasResponseFormat:
       hasTextFormat(request, fields) || FORMAT_FIELDS.some((name) => fields.member(name) !== null),

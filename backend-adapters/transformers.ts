@@ -84,6 +84,7 @@ export const transformers: Adapter = {
     return UNKNOWN_READING;
   },
 
+  hasNoCounter: true,
   countTokens: async () => null,
 
   /** A pinned server takes no other name than its own, which is not always known; and it takes none. */

@@ -2,7 +2,7 @@
 import type { Config } from './config/config.ts';
 import { describeConfig } from './config/describe.ts';
 import { steadyKvBytes } from './memory/kv-layout.ts';
-import type { ModelSpec } from './memory/model-spec.ts';
+import type { ModelSpec } from './memory/models/model-spec.ts';
 import type { GpuReading } from './state/gpu-source.ts';
 import type { InstanceOverview } from './state/overview.ts';
 

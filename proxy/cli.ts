@@ -2,17 +2,29 @@
 /** The command line: what was asked for, and the exit code it ends with. */
 import yargs, { type Options } from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import { readCommandOptions } from './config/command-options.ts';
 import { describeConfig } from './config/describe.ts';
+import { ESTIMATE_OPTIONS } from './config/estimate-options.ts';
 import { type Loaded, loadConfig, loadValues } from './config/load.ts';
 import type { Option } from './config/option.ts';
 import { OPTION_GROUPS } from './config/options.ts';
 import { type Problem, renderProblem } from './config/problem.ts';
 import { didYouMean } from './config/suggest.ts';
+import { TRAIN_OPTIONS } from './config/train-options.ts';
 import { packageVersion } from './config/version.ts';
 import { checkHealth } from './healthcheck.ts';
 
 const EXIT = { ok: 0, runtime: 1, usage: 2 } as const;
-const COMMANDS = ['serve', 'demo', 'check-config', 'doctor', 'healthcheck', 'completion'];
+const COMMANDS = [
+  'serve',
+  'demo',
+  'check-config',
+  'doctor',
+  'estimate',
+  'train',
+  'healthcheck',
+  'completion',
+];
 
 type Flags = Readonly<Record<string, unknown>>;
 
@@ -27,16 +39,38 @@ async function run(args: readonly string[]): Promise<number> {
     const { _: words, $0: _script, ...flags } = argv as Flags;
     exitCode = refuseUnknownWord(words) ?? (await action(flags));
   };
+  const table = tableOptions();
   await yargs([...args])
     .scriptName('kvgate')
     .usage('$0 [command] [options]\n\nA proxy that guards the GPU memory of LLM servers.')
-    .command(['serve', '$0'], 'Guard the given backends', {}, ending(serveBackends))
-    .command('demo', 'Guard a simulated server, or the given backends', {}, ending(demo))
-    .command('check-config', 'Print what serve would use, or all problems', {}, ending(checkConfig))
-    .command('doctor', 'Tell what each backend is and how it would be guarded', {}, ending(doctor))
-    .command('healthcheck', 'Ask a running kvgate for /health', {}, ending(healthcheck))
+    .command(['serve', '$0'], 'Guard the given backends', table, ending(serveBackends))
+    .command('demo', 'Guard a simulated server, or the given backends', table, ending(demo))
+    .command(
+      'check-config',
+      'Print what serve would use, or all problems',
+      table,
+      ending(checkConfig),
+    )
+    .command(
+      'doctor',
+      'Tell what each backend is and how it would be guarded',
+      table,
+      ending(doctor),
+    )
+    .command(
+      'estimate',
+      'What a request takes, part by part, and how many such fit on a GPU',
+      flagsOf(ESTIMATE_OPTIONS, 'Estimate'),
+      ending(estimate),
+    )
+    .command(
+      'train',
+      'Learn output lengths from decision logs',
+      flagsOf(TRAIN_OPTIONS, 'Train'),
+      ending(train),
+    )
+    .command('healthcheck', 'Ask a running kvgate for /health', table, ending(healthcheck))
     .completion('completion', 'Print a completion script for the shell')
-    .options(tableOptions())
     .parserConfiguration({
       // Values stay text, so that flags and variables are read by the same rules.
       'parse-numbers': false,
@@ -89,6 +123,41 @@ async function doctor(flags: Flags): Promise<number> {
   return allGuarded ? EXIT.ok : EXIT.runtime;
 }
 
+async function estimate(flags: Flags): Promise<number> {
+  const { values, problems } = readCommandOptions(ESTIMATE_OPTIONS, flags);
+  if (problems.length > 0) return refuse(problems);
+  const estimating = await import('./estimate.ts');
+  const result = await estimating.estimate(values);
+  if (!('kvBytes' in result)) return refuse(result);
+  console.log(values.json ? JSON.stringify(result, null, 2) : estimating.estimateReport(result));
+  return EXIT.ok;
+}
+
+async function train(flags: Flags): Promise<number> {
+  const { values, problems } = readCommandOptions(TRAIN_OPTIONS, flags);
+  const missing = [
+    ...(values.log.length === 0 ? [missingFlag('log', 'the file of --decision-log')] : []),
+    ...(values['state-dir'] === null ? [missingFlag('state-dir', 'a folder')] : []),
+  ];
+  const all = [...problems, ...missing];
+  if (all.length > 0 || values['state-dir'] === null) return refuse(all);
+  const learning = await import('./train.ts');
+  try {
+    console.log(await learning.train(values.log, values['state-dir']));
+    return EXIT.ok;
+  } catch (error) {
+    if (!(error instanceof learning.TrainError)) throw error;
+    const { option, message } = error;
+    if (option !== null) return refuse([{ field: option, source: `--${option}`, message }]);
+    console.error(`kvgate: ${message}`);
+    return EXIT.runtime;
+  }
+}
+
+function missingFlag(field: string, what: string): Problem {
+  return { field, source: `--${field}`, message: `is needed: pass --${field} with ${what}` };
+}
+
 async function healthcheck(flags: Flags): Promise<number> {
   const { values, problems } = loadValues(flags, process.env);
   if (problems.length > 0) return refuse(problems);
@@ -118,10 +187,15 @@ function refuseUnknownWord(words: unknown): number | null {
 /** Values are checked by the configuration, which lists all problems at once; yargs stops at one. */
 function tableOptions(): Record<string, Options> {
   const groups = Object.entries(OPTION_GROUPS);
+  return Object.assign({}, ...groups.map(([group, options]) => flagsOf(options, group)));
+}
+
+function flagsOf(
+  options: Readonly<Record<string, Option>>,
+  group: string,
+): Record<string, Options> {
   return Object.fromEntries(
-    groups.flatMap(([group, options]) =>
-      Object.entries(options).map(([name, option]) => [name, flagOf(option, group)]),
-    ),
+    Object.entries(options).map(([name, option]) => [name, flagOf(option, group)]),
   );
 }
 

@@ -8,6 +8,7 @@ import { Passthrough } from './http/forward-passthrough.ts';
 import type { GenerationParts } from './http/generation-parts.ts';
 import { handleExplain } from './http/handle-explain.ts';
 import { handleGeneration } from './http/handle-generation.ts';
+import { LoopShare } from './http/loop-share.ts';
 import { handleOperator, type OperatorParts } from './http/operator-routes.ts';
 import { BufferBudget } from './http/read-body.ts';
 import { adminServer, dataServer } from './http/server.ts';
@@ -50,6 +51,7 @@ export function composeHttp(
     log,
     upstreamOf: (instance) => upstreamOf(backendOf(instance)),
     budget: new BufferBudget(server.maxBufferedBytes),
+    share: new LoopShare(),
     settlement: new Settlement({ metrics, clock, learners }),
     timeouts: engine,
     maxBodyBytes: server.maxBodyBytes,

@@ -1,17 +1,21 @@
 /** Builds the state rooms: who owns what, and who is told of whose changes. */
 import { adapterNamed, detectAdapter } from '../backend-adapters/registry.ts';
+import { composeCalibration } from './compose-calibration.ts';
 import { composeEngineProcesses, composeGpuSource } from './compose-gpu.ts';
+import { composeLengths } from './compose-lengths.ts';
+import { composeTokens } from './compose-tokens.ts';
 import type { Config } from './config/config.ts';
 import { packageVersion } from './config/version.ts';
+import { engineHost } from './engine-host.ts';
 import { EngineClient } from './http/engine-client.ts';
-import { commandLineBehind } from './http/listening-process.ts';
 import type { Upstream } from './http/upstream.ts';
-import { modelSpecFromConfig } from './memory/model-spec.ts';
+import { specFromModelFile } from './memory/models/model-file.ts';
 import { realClock } from './real-clock.ts';
+import { StartError } from './start-error.ts';
 import { Admission } from './state/admission.ts';
 import { Capacities } from './state/capacities.ts';
 import { Drains } from './state/drains.ts';
-import { EngineMonitor } from './state/engine-monitor.ts';
+import { EngineMonitor, type EngineMonitorOptions } from './state/engine-monitor.ts';
 import { GpuMonitor } from './state/gpu-monitor.ts';
 import { placeOnGpus } from './state/gpu-placement.ts';
 import { Judge } from './state/judge.ts';
@@ -27,11 +31,6 @@ import type { Learner } from './state/settled.ts';
 import { Tally } from './state/tally.ts';
 import { Views } from './state/views.ts';
 import { createMetrics } from './telemetry/metrics.ts';
-
-/** The configuration is sound, but what it describes can't be guarded: exit code 2. */
-export class StartError extends Error {
-  readonly code = 'cannot_start';
-}
 
 /** Idle sessions in all; each is a few hundred bytes of bookkeeping. */
 const MAX_IDLE_SESSIONS = 100_000;
@@ -51,59 +50,58 @@ export async function composeState(
   readSimulated: ((signal: AbortSignal) => Promise<unknown>) | null,
 ) {
   const clock = realClock;
-  const { memory, policy } = config;
-  const pools = new Pools(
-    config.backends.map(({ name, url, pool }) => ({
-      name,
-      url,
-      pool,
-      large: pool === 'large',
-      io: new EngineClient(upstreamOf(name), () => commandLineBehind(url)),
-    })),
-  );
+  const { memory, policy, maxConcurrency, mode } = config;
+  const pools = createPools(config, upstreamOf);
   const ledger = new Ledger();
   const predictor = new Predictor();
+  const learning = composeLengths();
+  const { lengths, decisionLog } = learning;
   const chosen = await composeGpuSource(config, clock, readSimulated);
   const gpu = new GpuMonitor(chosen.source, clock, log, {
     ...config.probe,
     gpuOf: placeOnGpus(pools.instances, config.engine.largeTensorParallel),
   });
   const processes = composeEngineProcesses(config, clock);
+  const { calibration, learn } = composeCalibration(pools, ledger, log);
   const capacities = new Capacities(
-    { gpu, pools, ledger, processes, clock },
+    { gpu, pools, ledger, processes, calibration, clock },
     { ...memory, ...config.probe },
   );
-  const levels = new Levels({
-    ...memory,
-    maxConcurrency: config.maxConcurrency,
-    degrade: policy.degrade,
-  });
-  const views = new Views({ pools, ledger, capacities, levels, predictor, clock });
+  const levels = new Levels({ ...memory, maxConcurrency, degrade: policy.degrade });
+  const tokens = composeTokens(config, pools, clock, log);
+  const watched = { clock, pools, ledger, gpu, capacities, calibration, levels };
+  const views = new Views({ ...watched, predictor, lengths });
 
   const tally = new Tally();
   const metricsPage = createMetrics(() => overview.metrics(admission), packageVersion());
   const metrics = tally.watching(metricsPage);
   const sessions = createSessions(config, metrics, log);
-  const overview = new Overview({ pools, ledger, gpu, capacities, levels, sessions, views, clock });
-  const judged = { pools, sessions, views, clock, log, policy };
+  const overview = new Overview({ ...watched, sessions, views });
+  const judged = { pools, sessions, views, lengths, clock, log, policy };
   const judge = new Judge(judged);
-  const { mode } = config;
-  const admission = new Admission({ ...judged, judge, ledger, predictor, metrics, mode });
+  const deciders = { ...judged, judge, ledger, predictor, metrics, decisionLog };
+  const admission = new Admission({ ...deciders, mode });
   const drains = new Drains(ledger, predictor, clock);
-  const engines = new EngineMonitor(pools, ledger, clock, log, {
-    pollIntervalMs: config.probe.pollIntervalMs,
-    probeTimeoutMs: PROBE_TIMEOUT_MS,
-    ...engineOptions(config),
-  });
+  const engines = new EngineMonitor(pools, ledger, clock, log, engineOptions(config));
 
-  const learners: readonly Learner[] = [(settled) => predictor.settled(settled.instance, settled)];
-  const parts = { clock, pools, ledger, predictor, chosen, gpu, capacities, levels, tally };
+  const learners: readonly Learner[] = [
+    (settled) => predictor.settled(settled.instance, settled),
+    learn,
+    ...learning.lengthLearners,
+    (settled) => tokens.countWitnesses.settled(settled),
+  ];
   const rooms = {
-    ...parts,
+    ...watched,
+    ...tokens,
+    predictor,
+    lengths,
+    chosen,
+    tally,
     metrics,
     metricsPage,
     sessions,
     learners,
+    decisionLog,
     overview,
     judge,
     admission,
@@ -112,6 +110,18 @@ export async function composeState(
   };
   connect(rooms);
   return rooms;
+}
+
+function createPools({ backends }: Config, upstreamOf: (name: string) => Upstream): Pools {
+  return new Pools(
+    backends.map(({ name, url, pool }) => ({
+      name,
+      url,
+      pool,
+      large: pool === 'large',
+      io: new EngineClient(upstreamOf(name), engineHost(url)),
+    })),
+  );
 }
 
 function createSessions({ memory }: Config, metrics: Metrics, log: Log): Sessions {
@@ -126,16 +136,15 @@ function createSessions({ memory }: Config, metrics: Metrics, log: Log): Session
   });
 }
 
-function engineOptions({ engine }: Config) {
-  const parsed =
-    engine.modelConfig === null
-      ? null
-      : modelSpecFromConfig(engine.modelConfig.json, engine.modelConfig.path);
+function engineOptions({ engine, probe }: Config): EngineMonitorOptions {
+  const parsed = engine.modelConfig === null ? null : specFromModelFile(engine.modelConfig);
   if (parsed !== null && !parsed.ok) {
     throw new StartError(`--model-config: ${parsed.field}: ${parsed.problem}`);
   }
   const { adapter, kvBytesPerElement, kvLayout, attention } = engine;
   return {
+    pollIntervalMs: probe.pollIntervalMs,
+    probeTimeoutMs: PROBE_TIMEOUT_MS,
     detect: async (...io: Parameters<typeof detectAdapter>) =>
       adapter === 'auto' ? detectAdapter(...io) : adapterNamed(adapter),
     hintsFor: ({ large }: { readonly large: boolean }) => ({

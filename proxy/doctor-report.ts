@@ -2,8 +2,8 @@
 import type { Adapter, EngineFacts } from '../backend-adapters/adapter.ts';
 import { assertNever } from './memory/assert-never.ts';
 import { type KvLayout, steadyKvBytes } from './memory/kv-layout.ts';
-import type { MediaBound } from './memory/media-bounds.ts';
-import type { LayerGroup, ModelSpec } from './memory/model-spec.ts';
+import type { MediaBound } from './memory/models/media-bounds.ts';
+import type { LayerGroup, ModelSpec } from './memory/models/model-spec.ts';
 import type { GpuReading } from './state/gpu-source.ts';
 import type { InstanceOverview } from './state/overview.ts';
 import { type Health, type Instance, isServing } from './state/pools.ts';

@@ -2,11 +2,12 @@
  * `kvgate doctor`: looks at every backend as a start would, tells what it found,
  * and leaves nothing running. It sends no generation.
  */
-import { composeState, StartError } from './compose-state.ts';
+import { composeState } from './compose-state.ts';
 import type { Config } from './config/config.ts';
 import { connections } from './connections.ts';
 import { doctorReport } from './doctor-report.ts';
 import { firstLook, unusableReason } from './start-checks.ts';
+import { StartError } from './start-error.ts';
 import type { Log } from './state/log.ts';
 
 export interface Examined {
@@ -28,7 +29,7 @@ export async function examine(config: Config): Promise<Examined> {
   try {
     const rooms = await composeState(config, SILENT, upstreams.of, null);
     try {
-      await firstLook(rooms);
+      await Promise.all([firstLook(rooms), rooms.tokenThread.ready()]);
       const { pools, capacities, chosen, gpu, overview } = rooms;
       const patients = pools.instances.map((instance) => ({
         instance,
@@ -46,6 +47,7 @@ export async function examine(config: Config): Promise<Examined> {
       return { text, allGuarded: patients.every(isGuarded) };
     } finally {
       await Promise.all([rooms.engines.stop(), rooms.gpu.stop()]);
+      rooms.tokenThread.close();
     }
   } catch (error) {
     if (!isStartError(error)) throw error;

@@ -4,12 +4,14 @@
  */
 import type { Server } from 'node:http';
 import { composeHttp } from './compose-http.ts';
-import { composeState, StartError, type StateRooms } from './compose-state.ts';
+import { type KeptOnDisk, keepOnDisk } from './compose-lengths.ts';
+import { composeState, type StateRooms } from './compose-state.ts';
 import type { Config } from './config/config.ts';
 import { connections } from './connections.ts';
 import { listen } from './http/guarded-server.ts';
-import type { ModelSpec } from './memory/model-spec.ts';
+import type { ModelSpec } from './memory/models/model-spec.ts';
 import { firstLook, unusableReason } from './start-checks.ts';
+import { StartError } from './start-error.ts';
 import type { GpuReading } from './state/gpu-source.ts';
 import type { Log } from './state/log.ts';
 import type { Overview } from './state/overview.ts';
@@ -47,16 +49,20 @@ export async function startGate(
   const { exchanges, passthrough, data, admin } = composeHttp(config, log, rooms, upstreams.of);
   const { sessions, clock } = rooms;
   const sweeping = setInterval(() => sessions.sweep(clock.nowMs()), SWEEP_INTERVAL_MS);
+  let kept: KeptOnDisk | null = null;
   const stop = async () => {
     await Promise.all([data, admin].map(closed));
+    await kept?.close();
     clearInterval(sweeping);
     await Promise.all([rooms.engines.stop(), rooms.gpu.stop()]);
+    rooms.tokenThread.close();
     passthrough.close();
     await upstreams.close();
   };
 
   try {
-    await startProbes(config, rooms);
+    kept = await keepOnDisk(config, rooms, log);
+    await Promise.all([startProbes(config, rooms), rooms.tokenThread.ready()]);
     const port = await listen(data, server.host, server.port, log);
     const adminPort =
       admin === null || server.adminListen === null

@@ -1,10 +1,10 @@
 /** The life of a serving process: start, banner, signals, drain, exit code. */
 import { banner } from './banner.ts';
-import { StartError } from './compose-state.ts';
 import type { Config, DemoConfig } from './config/config.ts';
 import { packageVersion } from './config/version.ts';
 import { type DemoServer, startDemoServer } from './demo.ts';
 import { type Gate, startGate } from './gate.ts';
+import { StartError } from './start-error.ts';
 import { createLog } from './telemetry/log.ts';
 
 const EXIT = { ok: 0, runtime: 1, usage: 2 } as const;

@@ -3,7 +3,7 @@
  * model is loaded, or has failed to load: then it is "healthy" without a model.
  */
 import type { DynamicLayout } from '../../proxy/memory/kv-layout.ts';
-import { NO_MEDIA } from '../../proxy/memory/media-bounds.ts';
+import { NO_MEDIA } from '../../proxy/memory/models/media-bounds.ts';
 import type { EngineFacts, EngineHints, EngineIo, EngineReading, ProbeResult } from '../adapter.ts';
 import {
   countField,

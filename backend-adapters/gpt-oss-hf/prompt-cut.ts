@@ -24,28 +24,39 @@ export function cutPrompt(request: ScannedRequest, tokens: TokenBounds): TokenBo
   return { lo: 1, expected: Math.min(tokens.expected, hi), hi, source: tokens.source };
 }
 
+/** A longer message is not scanned a second time, all in one go. */
+const MAX_ELEMENT_BYTES = 256 * 1024;
+
 /** At most, of a first message that is a system message; the server's own prompt is shorter. */
 function systemTokens(request: ScannedRequest): number {
   const messages = request.object.members.get('messages');
-  const first = messages === undefined ? null : firstObject(request, messages);
+  if (messages === undefined) return 0;
+  const first = firstObject(request, messages);
+  if (first === 'long') return messages.stringBytes;
   if (first === null) return 0;
   const role = new RequestFields(first).string('role');
   return role === 'system' ? (first.object.members.get('content')?.stringBytes ?? 0) : 0;
 }
 
 /** The first element of an array of objects, known to be well-formed; null when there is none. */
-function firstObject({ route, body }: ScannedRequest, array: Member): ScannedRequest | null {
-  const from = body.indexOf(OPEN_BRACE, array.valueStart);
-  if (from === -1 || from >= array.valueEnd) return null;
-  const element = body.subarray(from, endOfObject(body, from, array.valueEnd));
+function firstObject(
+  { route, body }: ScannedRequest,
+  array: Member,
+): ScannedRequest | 'long' | null {
+  const from = body.subarray(array.valueStart, array.valueEnd).indexOf(OPEN_BRACE);
+  if (from === -1) return null;
+  const start = array.valueStart + from;
+  const end = endOfObject(body, start, Math.min(array.valueEnd, start + MAX_ELEMENT_BYTES));
+  if (end === null) return 'long';
+  const element = body.subarray(start, end);
   const scanner = new JsonScanner();
   scanner.push(element);
   const object = scanner.end();
   return 'code' in object ? null : { route, body: element, object };
 }
 
-/** One past the brace that closes the object at `from`. */
-function endOfObject(body: Uint8Array, from: number, to: number): number {
+/** One past the brace that closes the object at `from`; null where that is not before `to`. */
+function endOfObject(body: Uint8Array, from: number, to: number): number | null {
   let depth = 0;
   let inString = false;
   for (let at = from; at < to; at += 1) {
@@ -60,5 +71,5 @@ function endOfObject(body: Uint8Array, from: number, to: number): number {
       if (depth === 0) return at + 1;
     }
   }
-  return to;
+  return null;
 }

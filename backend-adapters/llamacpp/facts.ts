@@ -7,16 +7,18 @@
  * get_n_draft_max), and a draft model's own cells are allocated at the start.
  */
 import type { SlotsLayout } from '../../proxy/memory/kv-layout.ts';
-import type { ModelSpec } from '../../proxy/memory/model-spec.ts';
+import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
 import type { EngineFacts, EngineHints, EngineIo } from '../adapter.ts';
 import { flagInteger } from '../command-line.ts';
 import { countField, field, listField, stringField, tryGetJson } from '../engine-answer.ts';
 import { DEFAULT_FRAMING } from '../framing.ts';
 import { knownModel, UNKNOWN_GEOMETRY } from '../known-model.ts';
+import { ubatchOf } from './batch-size.ts';
 import { measuredFraming } from './count-tokens.ts';
 import { hostCache } from './host-cache.ts';
 import { kvArrangement, type SlotSizes } from './kv-arrangement.ts';
 import { mediaOf } from './media.ts';
+import { specOfModelFile } from './model-file.ts';
 
 const ENDLESS_OUTPUT =
   'the server was started with --context-shift, so a request without max tokens may run for ever: start it without';
@@ -49,15 +51,19 @@ export async function factsOf(
   const alias = stringField(props, 'model_alias');
   const path = stringField(props, 'model_path');
   const id = stringField(models[0], 'id');
-  const spec = knownModel(hints, [alias, id, path]);
-  const arrangement = kvArrangement(hints, args, sizes);
+  const spec =
+    hints.modelSpec ??
+    (await specOfModelFile(io, path, signal)) ??
+    knownModel(hints, [alias, id, path]);
+  const { warnings, ...arrangement } = kvArrangement(hints, args, sizes);
+  const ubatchTokens = ubatchOf(args ?? []);
   const layout: SlotsLayout = {
     model: 'slots',
     spec: spec !== null && args?.includes('--swa-full') ? withoutWindows(spec) : spec,
-    kvBytesPerElement: arrangement.kvBytesPerElement,
-    unified: arrangement.unified,
+    ...arrangement,
     slots: sizes.slots,
     contextTokens: sizes.slotTokens,
+    ...(ubatchTokens === null ? {} : { ubatchTokens }),
   };
   // A template may refuse the sample chats; the default holds then.
   const framing = await measuredFraming(io, signal).catch(() => null);
@@ -68,7 +74,7 @@ export async function factsOf(
     ranks: 1,
     media: mediaOf(props, args, hints),
     warnings: [
-      ...arrangement.warnings,
+      ...warnings,
       ...(spec === null ? [UNKNOWN_GEOMETRY] : []),
       ...(framing === null ? [UNCOUNTED] : []),
       ...startWarnings(args ?? []),

@@ -5,14 +5,21 @@
  * taken as the arrangement in which a wrong guess only costs room: one pool of
  * a single slot's context.
  */
+import type { KvTypes } from '../../proxy/memory/kv-layout.ts';
 import type { EngineHints } from '../adapter.ts';
 import { flagInteger, flagSwitch, flagValue } from '../command-line.ts';
 import { bytesPerElement, DEFAULT_BYTES_PER_ELEMENT } from './kv-cache-type.ts';
 
-export interface KvArrangement {
+export interface KvArrangement extends CellType {
   readonly unified: boolean;
-  readonly kvBytesPerElement: number;
   readonly warnings: readonly string[];
+}
+
+interface CellType {
+  /** Of the wider of the types of keys and values. */
+  readonly kvBytesPerElement: number;
+  /** Where they differ. */
+  readonly kvTypes?: KvTypes;
 }
 
 interface CellSharing {
@@ -42,9 +49,9 @@ export function kvArrangement(
   sizes: SlotSizes,
 ): KvArrangement {
   const sharing = cellSharing(hints, args, sizes);
-  const type = cellType(hints, args);
-  const warnings = [sharing.warning, type.warning].filter((warning) => warning !== null);
-  return { unified: sharing.unified, kvBytesPerElement: type.kvBytesPerElement, warnings };
+  const { warning, ...type } = cellType(hints, args);
+  const warnings = [sharing.warning, warning].filter((each) => each !== null);
+  return { unified: sharing.unified, ...type, warnings };
 }
 
 /**
@@ -89,11 +96,10 @@ function separate(args: readonly string[]): CellSharing {
   return { unified: false, warning: isCertain ? null : UNSEEN_SWITCH };
 }
 
-/** The wider of the types of keys and values: the layout knows one for both. */
 function cellType(
   hints: EngineHints,
   args: readonly string[] | null,
-): { readonly kvBytesPerElement: number; readonly warning: string | null } {
+): CellType & { readonly warning: string | null } {
   if (hints.kvBytesPerElement !== null) {
     return { kvBytesPerElement: hints.kvBytesPerElement, warning: null };
   }
@@ -103,17 +109,22 @@ function cellType(
       warning: 'the KV cache type is taken as f16: if -ctk or -ctv was given, pass --kv-dtype',
     };
   }
-  const types = [
-    flagValue(args, ['-ctk', '--cache-type-k']),
-    flagValue(args, ['-ctv', '--cache-type-v']),
-  ].map((type) => type ?? 'f16');
-  const sizes = types.map(bytesPerElement);
-  const unknown = types.find((_, index) => sizes[index] === null);
+  const key = typeNamed(flagValue(args, ['-ctk', '--cache-type-k']));
+  const value = typeNamed(flagValue(args, ['-ctv', '--cache-type-v']));
+  const unknown = key.unknown ?? value.unknown;
   return {
-    kvBytesPerElement: Math.max(...sizes.map((size) => size ?? DEFAULT_BYTES_PER_ELEMENT)),
+    kvBytesPerElement: Math.max(key.bytes, value.bytes),
+    ...(key.bytes === value.bytes
+      ? {}
+      : { kvTypes: { keyBytesPerElement: key.bytes, valueBytesPerElement: value.bytes } }),
     warning:
-      unknown === undefined
+      unknown === null
         ? null
         : `the KV cache type ${unknown} is not known: pass --kv-dtype, 2 bytes an element are assumed`,
   };
+}
+
+function typeNamed(name: string | null): { bytes: number; unknown: string | null } {
+  const bytes = name === null ? DEFAULT_BYTES_PER_ELEMENT : bytesPerElement(name);
+  return { bytes: bytes ?? DEFAULT_BYTES_PER_ELEMENT, unknown: bytes === null ? name : null };
 }

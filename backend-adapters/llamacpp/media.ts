@@ -6,7 +6,7 @@ import {
   type MediaBound,
   type MediaBounds,
   UNKNOWN_MEDIA,
-} from '../../proxy/memory/media-bounds.ts';
+} from '../../proxy/memory/models/media-bounds.ts';
 import type { EngineHints } from '../adapter.ts';
 import { flagInteger } from '../command-line.ts';
 import { field } from '../engine-answer.ts';

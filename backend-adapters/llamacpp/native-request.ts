@@ -50,6 +50,7 @@ export function parseNativeText(
     stream: fields.boolean('stream') ?? false,
     temperature: fields.number('temperature', ANY_NUMBER),
     topP: fields.number('top_p', ANY_NUMBER),
+    reasoningEffort: null,
     hasTools: false,
     hasResponseFormat: FORMAT_FIELDS.some((name) => fields.member(name) !== null),
   };

@@ -2,14 +2,17 @@
  * Facts of an Ollama server, and what of them is assumed: how many requests run
  * at a time and what type KV has, it tells nowhere.
  */
+
+import { ollamaBatchTokens } from '../../proxy/memory/engines/ollama-memory.ts';
 import type { SlotsLayout } from '../../proxy/memory/kv-layout.ts';
+import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
 import type { EngineFacts, EngineHints, Framing } from '../adapter.ts';
 import { flagInteger, flagValue } from '../command-line.ts';
 import { countField, field, listField, stringField } from '../engine-answer.ts';
 import { DEFAULT_FRAMING } from '../framing.ts';
 import { knownModel, UNKNOWN_GEOMETRY } from '../known-model.ts';
+import { ubatchOf } from '../llamacpp/batch-size.ts';
 import { bytesPerElement, DEFAULT_BYTES_PER_ELEMENT } from '../llamacpp/kv-cache-type.ts';
-import { specFromModelInfo } from './model-info.ts';
 import type { DescribedModel } from './models.ts';
 
 /** Ollama's own on less than 23 GiB of GPU memory, 32768 and 262144 on more (docs/context-length.mdx). */
@@ -30,13 +33,16 @@ export function factsOf(
   model: DescribedModel,
   hints: EngineHints,
   args: readonly string[] | null,
-  server: { readonly version: string | null; readonly alsoLoaded: readonly string[] },
+  server: {
+    readonly version: string | null;
+    readonly alsoLoaded: readonly string[];
+    /** The model's geometry, as its file tells it. */
+    readonly spec: ModelSpec | null;
+  },
 ): EngineFacts {
   const { name, shown } = model;
   const info = field(shown, 'model_info');
-  const spec =
-    knownModel(hints, [name, stringField(info, 'general.basename')]) ??
-    specFromModelInfo(info, name);
+  const spec = knownModel(hints, [name, stringField(info, 'general.basename')]) ?? server.spec;
   const parallel = slotsOf(model, hints, args);
   const kvType = kvTypeOf(hints, args);
   const contextTokens = model.contextTokens ?? contextUnloaded(shown);
@@ -47,6 +53,7 @@ export function factsOf(
     unified: false,
     slots: parallel ?? 1,
     contextTokens,
+    ubatchTokens: ubatchOf(args ?? []) ?? ollamaBatchTokens(contextTokens * (parallel ?? 1)),
   };
   return {
     layout,

@@ -1,109 +1,66 @@
 /**
- * A model's geometry from the `model_info` of POST /api/show: the metadata of
- * its GGUF file (gguf-py/gguf/constants.py; server/routes.go, GetModelInfo).
+ * A model's geometry from POST /api/show: from `model_info`, the metadata of its
+ * GGUF file as JSON, in which every list is null unless all of the vocabulary is
+ * asked for (server/routes.go, getModelData; fs/ggml/gguf.go). Models whose
+ * layers differ need such a list: then from the file that the Modelfile names.
  */
-import { UNKNOWN_MEDIA } from '../../proxy/memory/media-bounds.ts';
-import type { LayerGroup, ModelSpec } from '../../proxy/memory/model-spec.ts';
-import { countField, field, stringField } from '../engine-answer.ts';
+import type { GgufMetadata, GgufValue } from '../../proxy/memory/gguf/metadata.ts';
+import { specFromGguf } from '../../proxy/memory/gguf/spec.ts';
+import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
+import type { EngineIo } from '../adapter.ts';
+import { field, stringField } from '../engine-answer.ts';
+import { specOfModelFile } from '../llamacpp/model-file.ts';
+import type { DescribedModel } from './models.ts';
 
-/** Far above any model known, as in model-spec.ts. */
-const MAX_LAYERS = 1024;
-const MAX_COUNT = 2 ** 27;
 /** Not told without the whole vocabulary; above any known, and only `dynamic` layouts ask for it. */
 const ANY_VOCABULARY = 2 ** 18;
-
-/**
- * Every n-th layer is full attention, the rest slide: the rule is in the code of
- * the architecture and not in its file (llama.cpp, llama-model.cpp, set_swa_pattern).
- */
-const FULL_EVERY: ReadonlyMap<string, number> = new Map([
-  ['gptoss', 2],
-  ['gpt-oss', 2],
-  ['gemma2', 2],
-  ['gemma3', 6],
-  ['cohere2', 4],
-]);
-
-/** Layers of these hold something else than keys and values for each token. */
-const OTHER_STATE = ['ssm.state_size', 'attention.kv_lora_rank', 'wkv.head_size'];
+/** Far above the keys of any model. */
+const MAX_KEYS = 4_096;
+const LEFT_OUT: GgufValue = { kind: 'array', elementType: null, length: null };
 
 /** null where a number that KV depends on is missing or out of range: nothing is guessed. */
-export function specFromModelInfo(info: unknown, id: string): ModelSpec | null {
-  const arch = stringField(info, 'general.architecture');
-  if (arch === null || OTHER_STATE.some((name) => field(info, `${arch}.${name}`) !== undefined)) {
-    return null;
-  }
-  const count = (name: string) => {
-    const value = countField(info, `${arch}.${name}`);
-    return value === null || value === 0 || value > MAX_COUNT ? null : value;
-  };
-  const layers = count('block_count');
-  const queryHeads = count('attention.head_count');
-  const hiddenSize = count('embedding_length');
-  const contextTokens = count('context_length');
-  if (layers === null || layers > MAX_LAYERS || contextTokens === null) return null;
-  if (queryHeads === null || hiddenSize === null) return null;
-  const derived = Number.isInteger(hiddenSize / queryHeads) ? hiddenSize / queryHeads : null;
-  const keyDim = count('attention.key_length') ?? derived;
-  const valueDim = count('attention.value_length') ?? keyDim;
-  const kvHeads = headsOfLayers(field(info, `${arch}.attention.head_count_kv`), layers);
-  if (keyDim === null || valueDim === null || kvHeads === null) return null;
+export async function specOfModel(
+  io: EngineIo,
+  { name, shown }: DescribedModel,
+  signal: AbortSignal,
+): Promise<ModelSpec | null> {
+  const told = specFromModelInfo(field(shown, 'model_info'), name);
+  if (told !== null) return told;
+  // The first such line is the model, further ones are its projectors (server/images.go).
+  const path = /^FROM (\/.+)$/m.exec(stringField(shown, 'modelfile') ?? '')?.[1] ?? null;
+  const spec = await specOfModelFile(io, path, signal);
+  return spec === null ? null : { ...spec, id: name };
+}
 
-  const windowTokens = count('attention.sliding_window');
-  const fullEvery = FULL_EVERY.get(arch);
-  const groups = grouped(
-    kvHeads.map((heads, layer) => {
-      const slides = fullEvery !== undefined && (layer + 1) % fullEvery !== 0;
-      return {
-        layers: 1,
-        kvHeads: heads,
-        keyDim,
-        valueDim,
-        windowTokens: slides ? windowTokens : null,
-      };
-    }),
+function specFromModelInfo(info: unknown, id: string): ModelSpec | null {
+  if (typeof info !== 'object' || info === null) return null;
+  const metadata = metadataOf(info);
+  const vocabulary = `${metadata.get('general.architecture')}.vocab_size`;
+  const told = specFromGguf(
+    metadata.has(vocabulary) ? metadata : new Map([...metadata, [vocabulary, ANY_VOCABULARY]]),
+    '/api/show',
   );
-  const intermediateSize = count('feed_forward_length') ?? hiddenSize;
-  return {
-    id,
-    groups,
-    states: [],
-    hiddenSize,
-    queryHeads,
-    headDim: keyDim,
-    vocabSize: count('vocab_size') ?? ANY_VOCABULARY,
-    contextTokens,
-    experts: expertsOf(count, intermediateSize),
-    intermediateSize,
-    media: UNKNOWN_MEDIA,
-    tokenizer: null,
-    source: '/api/show',
-  };
+  return told.ok ? { ...told.spec, id } : null;
 }
 
-function expertsOf(count: (name: string) => number | null, intermediateSize: number) {
-  const total = count('expert_count');
-  const activePerToken = count('expert_used_count');
-  if (total === null || activePerToken === null) return null;
-  const size = count('expert_feed_forward_length') ?? intermediateSize;
-  return { total, activePerToken, intermediateSize: size };
-}
-
-/** One number for all layers, or a list with one for each; 0 there is a layer without KV. */
-function headsOfLayers(value: unknown, layers: number): readonly number[] | null {
-  const list = Array.isArray(value) ? value : Array.from({ length: layers }, () => value);
-  const isWhole = (heads: unknown): heads is number =>
-    typeof heads === 'number' && Number.isInteger(heads) && heads >= 0 && heads <= MAX_LAYERS;
-  if (list.length !== layers || !list.every(isWhole) || list.every((heads) => heads === 0))
-    return null;
-  return list;
-}
-
-function grouped(layers: readonly LayerGroup[]): readonly LayerGroup[] {
-  const groups = new Map<string, LayerGroup>();
-  for (const layer of layers.filter(({ kvHeads }) => kvHeads > 0)) {
-    const key = `${layer.kvHeads} ${layer.windowTokens}`;
-    groups.set(key, { ...layer, layers: (groups.get(key)?.layers ?? 0) + 1 });
+function metadataOf(info: object): GgufMetadata {
+  const metadata = new Map<string, GgufValue>();
+  for (const [key, value] of Object.entries(info).slice(0, MAX_KEYS)) {
+    metadata.set(key, asGguf(value));
   }
-  return [...groups.values()];
+  return metadata;
+}
+
+function asGguf(value: unknown): GgufValue {
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string') {
+    return value;
+  }
+  return isList(value) && value.length > 0 ? value : LEFT_OUT;
+}
+
+function isList(value: unknown): value is readonly (number | boolean)[] {
+  return (
+    Array.isArray(value) &&
+    value.every((entry) => typeof entry === 'number' || typeof entry === 'boolean')
+  );
 }

@@ -13,6 +13,7 @@ import {
   requiredMessages,
 } from '../openai-prompt.ts';
 import type { RewriteGrant } from '../openai-rewrite.ts';
+import { reasoningEffortOf } from '../reasoning-effort.ts';
 import { RequestFields } from '../request-fields.ts';
 import { unloads } from './refusals.ts';
 
@@ -47,6 +48,7 @@ export function parseNative(
     stream: !isLoad && (fields.boolean('stream') ?? true),
     temperature: limits.number('temperature', ANY_NUMBER),
     topP: limits.number('top_p', ANY_NUMBER),
+    reasoningEffort: reasoningEffortOf(request),
     hasTools: (fields.member('tools')?.children ?? 0) > 0,
     hasResponseFormat: fields.member('format') !== null,
   };

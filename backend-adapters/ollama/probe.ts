@@ -7,6 +7,7 @@ import type { EngineFacts, EngineHints, EngineIo, EngineReading, ProbeResult } f
 import { faultText, stringField, tryGetJson } from '../engine-answer.ts';
 import { UNKNOWN_READING } from '../unknown-reading.ts';
 import { factsOf } from './facts.ts';
+import { specOfModel } from './model-info.ts';
 import {
   completes,
   type DescribedModel,
@@ -33,6 +34,7 @@ export async function probeOllama(
     const version = stringField(await tryGetJson(io, '/api/version', signal), 'version');
     const facts = factsOf(model, hints, await io.commandLine(), {
       version,
+      spec: await specOfModel(io, model, signal),
       alsoLoaded: loaded.map(({ name }) => name).filter((name) => name !== model.name),
     });
     return { ok: true, facts, reading: readingOf(facts.layout) };

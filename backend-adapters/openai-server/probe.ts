@@ -5,7 +5,7 @@
  * Together, LM Studio), `context_window` (Groq), `meta.n_ctx` (llama.cpp).
  */
 import type { PagedLayout } from '../../proxy/memory/kv-layout.ts';
-import { withToldTokens } from '../../proxy/memory/media-bounds.ts';
+import { withToldTokens } from '../../proxy/memory/models/media-bounds.ts';
 import type { EngineFacts, EngineHints, EngineIo, ProbeResult } from '../adapter.ts';
 import {
   countField,

@@ -48,6 +48,7 @@ export function parseGenerate(request: ScannedRequest): RequestShape | InvalidRe
       words: 'above 0 and up to 1',
       includes: (value) => value > 0 && value <= 1,
     }),
+    reasoningEffort: null,
     hasTools: false,
     hasResponseFormat: FORMAT_FIELDS.some((name) => inner.member(name) !== null),
   };

@@ -1,7 +1,7 @@
 /** What an SGLang server is: its pool of pages, its context, its ranks and its model. */
 import type { PagedLayout } from '../../proxy/memory/kv-layout.ts';
-import { type MediaBounds, UNKNOWN_MEDIA } from '../../proxy/memory/media-bounds.ts';
-import type { ModelSpec } from '../../proxy/memory/model-spec.ts';
+import { type MediaBounds, UNKNOWN_MEDIA } from '../../proxy/memory/models/media-bounds.ts';
+import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
 import type { EngineHints, EngineIo, ProbeResult } from '../adapter.ts';
 import {
   countField,
@@ -14,6 +14,7 @@ import {
 } from '../engine-answer.ts';
 import { DEFAULT_FRAMING } from '../framing.ts';
 import { knownModel } from '../known-model.ts';
+import { packedLatent } from '../packed-latent.ts';
 import { readServerInfo, type ServerInfo } from './server-info.ts';
 import { readSglang } from './state.ts';
 import { warningsOf } from './warnings.ts';
@@ -69,7 +70,7 @@ function layoutOf(
   const windows = spec?.groups.flatMap(({ windowTokens }) => windowTokens ?? []) ?? [];
   return {
     model: 'paged',
-    spec,
+    spec: spec === null ? null : packedLatent(spec, info?.kvCacheDtype ?? null),
     kvBytesPerElement: hints.kvBytesPerElement ?? bytesPerElement(info?.kvCacheDtype ?? null),
     blockTokens,
     // max_req_len = min(context_len, max_total_num_tokens) - 1 (managers/tp_worker.py).

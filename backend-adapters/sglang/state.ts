@@ -3,8 +3,9 @@
  * its metrics; and from the metrics what only they tell, where there are any.
  * Units are pages. Each data-parallel rank has a reading of its own.
  */
+
+import { blockBytes } from '../../proxy/memory/engines/paged.ts';
 import type { KvLayout } from '../../proxy/memory/kv-layout.ts';
-import { blockBytes } from '../../proxy/memory/paged.ts';
 import type { EngineIo, EngineReading, HostTier } from '../adapter.ts';
 import { EngineAnswerError, parseJson } from '../engine-answer.ts';
 import { UNKNOWN_READING } from '../unknown-reading.ts';

@@ -1,5 +1,5 @@
 /** What an operator of an SGLang server should know of how kvgate sees it. */
-import type { ModelSpec } from '../../proxy/memory/model-spec.ts';
+import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
 import type { EngineReading } from '../adapter.ts';
 import { UNKNOWN_GEOMETRY } from '../known-model.ts';
 import { DEFAULT_NEW_TOKENS } from './generate-request.ts';

@@ -2,7 +2,8 @@
  * The blocks one sequence holds in a vLLM pool. GPT-OSS has two groups of
  * layers and both take from the same pool: the full group keeps a block for
  * every 16 tokens, the sliding group only those its window still reaches
- * (vLLM kv_cache_manager and single_type_kv_cache_manager).
+ * (vLLM kv_cache_manager and single_type_kv_cache_manager). With the hybrid
+ * manager off all layers are one group that keeps every block.
  */
 import type { BlockPool } from './block-pool.ts';
 import type { LayerGroup } from './content-chain.ts';
@@ -10,30 +11,50 @@ import { BLOCK_TOKENS, ContentChain } from './content-chain.ts';
 import type { ModelGeometry } from './geometry.ts';
 import { kvBytesPerTokenLayer } from './geometry.ts';
 
-/** Bytes of one pool block: 16 tokens in all layers of one group; both groups have as many layers. */
-export function pageBytes(model: ModelGeometry): number {
-  return model.fullLayers * BLOCK_TOKENS * kvBytesPerTokenLayer(model);
+/**
+ * Bytes of one pool block: 16 tokens in all layers of one group; of two groups
+ * both have as many layers.
+ */
+export function pageBytes(model: ModelGeometry, hybridManager = true): number {
+  const layers = hybridManager ? model.fullLayers : model.fullLayers + model.slidingLayers;
+  return layers * BLOCK_TOKENS * kvBytesPerTokenLayer(model);
 }
 
 /** The most blocks the sliding group holds while `inFlightTokens` at a time are computed. */
 export function slidingBlocksBound(
   tokens: number,
-  windowTokens: number,
+  windowTokens: number | null,
   inFlightTokens: number,
 ): number {
+  if (windowTokens === null) return 0;
   const window = Math.ceil((windowTokens - 1 + inFlightTokens) / BLOCK_TOKENS) + 1;
   return Math.min(blocksOf(tokens), window);
 }
 
+/**
+ * Blocks of one request of full length as vLLM's start-up figure counts them:
+ * the sliding group's bound is not cut at the blocks of the context.
+ */
+export function fullLengthBlocks(
+  limits: { readonly contextTokens: number; readonly maxBatchedTokens: number },
+  windowTokens: number | null,
+): number {
+  const full = blocksOf(limits.contextTokens);
+  if (windowTokens === null) return full;
+  const spanTokens = windowTokens - 1 + limits.maxBatchedTokens;
+  return full + blocksOf(Math.min(spanTokens, limits.contextTokens)) + 1;
+}
+
 export class BlockTable {
   readonly #pool: BlockPool;
-  readonly #windowTokens: number;
+  /** null: there is no sliding group. */
+  readonly #windowTokens: number | null;
   readonly #full: number[] = [];
   /** Block index to block; indexes before the window are gone. */
   readonly #sliding = new Map<number, number>();
   readonly #contents: ContentChain;
 
-  constructor(pool: BlockPool, windowTokens: number, tokenAt: (index: number) => number) {
+  constructor(pool: BlockPool, windowTokens: number | null, tokenAt: (index: number) => number) {
     this.#pool = pool;
     this.#windowTokens = windowTokens;
     this.#contents = new ContentChain(tokenAt);
@@ -49,7 +70,8 @@ export class BlockTable {
     const hits = this.#cachedBlocks(Math.floor(Math.max(0, tokens - 1) / BLOCK_TOKENS));
     const windowStart = this.#firstInWindow(hits * BLOCK_TOKENS);
     const found = [...range(0, hits)].map((index) => this.#lookUp(index, 'full'));
-    const foundSliding = [...range(windowStart, hits)].map((index) =>
+    const slidingStart = this.#windowTokens === null ? hits : windowStart;
+    const foundSliding = [...range(slidingStart, hits)].map((index) =>
       this.#lookUp(index, 'sliding'),
     );
     const restTokens = tokens - hits * BLOCK_TOKENS;
@@ -76,10 +98,11 @@ export class BlockTable {
     this.#dropBefore(this.#firstInWindow(computed));
     const end = blocksOf(target);
     const start = this.#full.length;
-    if (2 * Math.max(0, end - start) > this.#pool.freeBlocks) return false;
+    const groups = this.#windowTokens === null ? 1 : 2;
+    if (groups * Math.max(0, end - start) > this.#pool.freeBlocks) return false;
     for (const index of range(start, end)) {
       this.#full.push(this.#pool.take());
-      this.#sliding.set(index, this.#pool.take());
+      if (groups > 1) this.#sliding.set(index, this.#pool.take());
     }
     this.#rememberFullBlocks(
       Math.floor(computed / BLOCK_TOKENS),
@@ -103,6 +126,7 @@ export class BlockTable {
   #cachedBlocks(limit: number): number {
     let fullHits = 0;
     while (fullHits < limit && this.#find(fullHits, 'full') !== null) fullHits++;
+    if (this.#windowTokens === null) return fullHits;
     const windowBlocks = Math.ceil((this.#windowTokens - 1) / BLOCK_TOKENS);
     let run = 0;
     for (let index = fullHits - 1; index >= 0; index--) {
@@ -132,6 +156,7 @@ export class BlockTable {
   }
 
   #firstInWindow(computed: number): number {
+    if (this.#windowTokens === null) return 0;
     return Math.floor(Math.max(0, computed - this.#windowTokens + 1) / BLOCK_TOKENS);
   }
 

@@ -54,6 +54,10 @@ export interface PagedOptions extends CommonOptions {
   readonly maxSequences?: number;
   /** `max_num_batched_tokens`. */
   readonly maxBatchedTokens?: number;
+  /** Off: every layer keeps every token (`--disable-hybrid-kv-cache-manager`). */
+  readonly hybridManager?: boolean;
+  /** Whether the metrics tell how many requests of full length fit, as since v0.22. */
+  readonly tellsConcurrency?: boolean;
 }
 
 /** Like llama-server. */
@@ -103,13 +107,19 @@ export function resolvePaged(options: PagedOptions): Resolved<PagedOptions> {
     gpuMemoryUtilization: 0.9,
     maxSequences: 256,
     maxBatchedTokens: 8192,
+    hybridManager: true,
+    tellsConcurrency: false,
     ...options,
   };
   const numGpuBlocks = options.numGpuBlocks ?? blocksThatFit(resolved);
   const { windowTokens } = modelGeometry(resolved.model);
   const neededBlocks =
     Math.ceil(resolved.contextTokens / BLOCK_TOKENS) +
-    slidingBlocksBound(resolved.contextTokens, windowTokens, resolved.maxBatchedTokens);
+    slidingBlocksBound(
+      resolved.contextTokens,
+      resolved.hybridManager ? windowTokens : null,
+      resolved.maxBatchedTokens,
+    );
   if (neededBlocks > numGpuBlocks - 1) {
     throw new RangeError(
       `a request of ${resolved.contextTokens} tokens needs ${neededBlocks} blocks, the pool has ${numGpuBlocks - 1}`,
@@ -136,8 +146,9 @@ function blocksThatFit(options: {
   readonly gpuCount: number;
   readonly gpuTotalBytes: number;
   readonly gpuMemoryUtilization: number;
+  readonly hybridManager: boolean;
 }): number {
   const usableBytes = options.gpuTotalBytes * options.gpuMemoryUtilization * options.gpuCount;
   const kvBytes = usableBytes - modelGeometry(options.model).weightsBytes;
-  return Math.floor(kvBytes / pageBytes(modelGeometry(options.model)));
+  return Math.floor(kvBytes / pageBytes(modelGeometry(options.model), options.hybridManager));
 }

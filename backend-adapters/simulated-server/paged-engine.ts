@@ -14,7 +14,8 @@ import { isPrefilling, knownTokens, scheduled } from './scheduled.ts';
 
 export interface PagedSettings extends Rates {
   readonly numGpuBlocks: number;
-  readonly windowTokens: number;
+  /** null: every layer keeps every token. */
+  readonly windowTokens: number | null;
   readonly maxSequences: number;
   readonly maxBatchedTokens: number;
 }

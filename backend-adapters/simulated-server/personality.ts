@@ -1,5 +1,5 @@
 /** Puts the parts of each personality together: GPU, engine and dialect. */
-import { pageBytes } from './block-table.ts';
+import { fullLengthBlocks, pageBytes } from './block-table.ts';
 import type { Dialect, Reply } from './dialect.ts';
 import { DynamicEngine } from './dynamic-engine.ts';
 import type { Engine } from './engine.ts';
@@ -48,14 +48,22 @@ export function createPersonality(options: SimulatedOptions): Personality {
     case 'paged': {
       const settings = resolvePaged(options);
       const model = modelGeometry(settings.model);
-      const poolBytes = settings.numGpuBlocks * pageBytes(model);
-      const engine = new PagedEngine({ ...settings, windowTokens: model.windowTokens });
+      const poolBytes = settings.numGpuBlocks * pageBytes(model, settings.hybridManager);
+      const windowTokens = settings.hybridManager ? model.windowTokens : null;
+      const engine = new PagedEngine({ ...settings, windowTokens });
       return {
         ...COMMON,
         settings,
         gpu: gpuWithPool(settings, model, poolBytes),
         engine,
-        dialect: vllmDialect({ ...settings, modelId: model.id, engine }),
+        dialect: vllmDialect({
+          ...settings,
+          modelId: model.id,
+          fullLengthBlocks: settings.tellsConcurrency
+            ? fullLengthBlocks(settings, windowTokens)
+            : null,
+          engine,
+        }),
       };
     }
     case 'slots': {

@@ -16,7 +16,11 @@ export interface Scheduled {
   cachedTokens: number | null;
 }
 
-export function scheduled(sequence: Sequence, pool: BlockPool, windowTokens: number): Scheduled {
+export function scheduled(
+  sequence: Sequence,
+  pool: BlockPool,
+  windowTokens: number | null,
+): Scheduled {
   const { prompt, text } = sequence;
   const tokenAt = (index: number) => prompt[index] ?? text.token(index - prompt.length);
   return {

@@ -20,6 +20,8 @@ export interface VllmServer {
   readonly contextTokens: number;
   readonly gpuMemoryUtilization: number;
   readonly numGpuBlocks: number;
+  /** Of one request of full length, where the metrics tell how many such requests fit. */
+  readonly fullLengthBlocks: number | null;
   readonly engine: PagedEngine;
 }
 

@@ -12,6 +12,9 @@ export function vllmMetrics({ engine, modelId, ...server }: VllmServer): string 
     'cache_dtype="auto"',
     'enable_prefix_caching="True"',
     'engine="0"',
+    ...(server.fullLengthBlocks === null
+      ? []
+      : [`kv_cache_max_concurrency="${server.numGpuBlocks / server.fullLengthBlocks}"`]),
     `gpu_memory_utilization="${server.gpuMemoryUtilization}"`,
     `num_gpu_blocks="${server.numGpuBlocks}"`,
     'sliding_window="None"',

@@ -1,6 +1,6 @@
 /** What a TGI server is: its limits, its pool of tokens and its model. */
 import type { PagedLayout } from '../../proxy/memory/kv-layout.ts';
-import type { MediaBounds } from '../../proxy/memory/media-bounds.ts';
+import type { MediaBounds } from '../../proxy/memory/models/media-bounds.ts';
 import type { EngineHints, EngineIo, EngineReading, ProbeResult } from '../adapter.ts';
 import { flagInteger, flagValue } from '../command-line.ts';
 import { countField, faultText, getJson, stringField } from '../engine-answer.ts';

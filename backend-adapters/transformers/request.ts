@@ -14,6 +14,9 @@ import { RequestFields } from '../request-fields.ts';
  */
 const DEFAULT_TOKENS = 1024;
 
+/** A sign and the digits of 64 bits. */
+const MAX_SEED_CHARS = 21;
+
 /** The shape with the limit it gets, or why it is refused: the engine would answer 500. */
 export function withinTransformers(
   request: ScannedRequest,
@@ -21,11 +24,12 @@ export function withinTransformers(
 ): RequestShape | InvalidRequest {
   const fields = new RequestFields(request);
   const seed = fields.member('seed');
-  if (seed !== null && !isSeed(memberJson(request.body, seed))) {
+  const isShort = seed !== null && seed.valueEnd - seed.valueStart <= MAX_SEED_CHARS;
+  if (seed !== null && !(isShort && isSeed(memberJson(request.body, seed)))) {
     fields.refuse('seed', 'seed must be a whole number of at most 64 bits');
   }
   const prompt = fields.member('prompt');
-  if (prompt !== null && memberJson(request.body, prompt) === '""') {
+  if (prompt?.kind === 'string' && prompt.stringBytes === 0) {
     fields.refuse('prompt', 'prompt must not be empty');
   }
   const requestedOutputTokens = shape.requestedOutputTokens ?? DEFAULT_TOKENS;

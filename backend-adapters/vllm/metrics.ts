@@ -27,6 +27,12 @@ export interface VllmMetrics {
   /** Labels of `cache_config_info`, which dumps the engine's CacheConfig. */
   readonly blockTokens: number | null;
   readonly cacheDtype: string | null;
+  /** `mamba_cache_mode`, of models that have states. */
+  readonly stateMode: string | null;
+  /** Requests of full length that the pool of one engine holds, a fraction; null: not told. */
+  readonly fullLengthRequests: number | null;
+  /** `--kv-cache-memory-bytes`, where the number of blocks follows from it; of one GPU. */
+  readonly poolBytes: number | null;
   /** `--kv-offloading-size`, and V0's `--swap-space`; null where neither is told. */
   readonly hostBytes: number | null;
   /** Positions of the draft that are counted: as many as tokens are guessed at a time; 0: none. */
@@ -64,6 +70,9 @@ export function vllmMetrics(text: string): VllmMetrics {
     engines: [read(first), ...others.map(read)],
     blockTokens: smallest(configs.map((config) => labelCount(config, 'block_size'))),
     cacheDtype: configs[0]?.labels.get('cache_dtype') ?? null,
+    stateMode: configs[0]?.labels.get('mamba_cache_mode') ?? null,
+    fullLengthRequests: positive(configs[0]?.labels.get('kv_cache_max_concurrency')),
+    poolBytes: poolBytes(configs[0]),
     hostBytes: hostBytes(configs[0]),
     draftTokens: new Set(positions).size,
   };
@@ -125,6 +134,18 @@ function labelCount(sample: Sample, label: string): number | null {
 function smallest(counts: readonly (number | null)[]): number | null {
   const known = counts.filter((count) => count !== null);
   return known.length === 0 ? null : Math.min(...known);
+}
+
+function positive(text: string | undefined): number | null {
+  const value = Number(text ?? Number.NaN);
+  return Number.isFinite(value) && value > 0 ? value : null;
+}
+
+/** An override of the blocks has nothing to do with the bytes. */
+function poolBytes(config: Sample | undefined): number | null {
+  const isOverridden =
+    config !== undefined && labelCount(config, 'num_gpu_blocks_override') !== null;
+  return config === undefined || isOverridden ? null : labelCount(config, 'kv_cache_memory_bytes');
 }
 
 /** `kv_offloading_size` is in GiB; V0 tells `swap_space_bytes`. */

@@ -15,12 +15,14 @@ import {
 import { DEFAULT_FRAMING } from '../framing.ts';
 import { knownModel } from '../known-model.ts';
 import { knownMedia } from '../media.ts';
+import { arranged } from './cache-arrangement.ts';
 import { vllmFlags } from './flags.ts';
 import type { VllmMetrics } from './metrics.ts';
 import { readSettings, type VllmFacts } from './settings.ts';
 import { speculationOf } from './speculation.ts';
 import { fetchMetrics, readingOf } from './state.ts';
-import { rankIsObeyed } from './version.ts';
+import { toldFigures } from './told-figures.ts';
+import { freesWhenSettled, rankIsObeyed } from './version.ts';
 import { probeWarnings } from './warnings.ts';
 
 /** vLLM's own default on GPUs: `block_size`. */
@@ -76,8 +78,15 @@ function described({ metrics, hints, model, contextTokens, version, flags }: Ans
     drafting: speculation.drafting,
   };
   const settings = readSettings(flags, poolBytes(pool, metrics.engines[0].blocks));
-  const { maxSequences, hostTier, inFlightTokens } = settings;
-  const layout = { ...pool, inFlightTokens: Math.min(contextTokens, inFlightTokens) };
+  const { maxSequences, hostTier, inFlightTokens, batches } = settings;
+  const { cacheDtype, stateMode } = metrics;
+  const layout = {
+    ...arranged(pool, { cacheDtype, stateMode, flags, batches }),
+    inFlightTokens: Math.min(
+      contextTokens,
+      freesWhenSettled(version) ? inFlightTokens : inFlightTokens / batches,
+    ),
+  };
   const pinned = rankIsObeyed(version);
   const facts: VllmFacts = {
     layout,
@@ -91,6 +100,7 @@ function described({ metrics, hints, model, contextTokens, version, flags }: Ans
       ...speculation.warnings,
     ],
     framing: DEFAULT_FRAMING,
+    toldFigures: toldFigures(metrics, contextTokens),
     settings: { maxSequences, hostTier },
   };
   return { facts, reading: readingOf(metrics, settings, pinned) };

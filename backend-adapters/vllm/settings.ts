@@ -33,6 +33,8 @@ const DEFAULT_BATCHED_TOKENS = 8192;
 export interface ReadSettings extends VllmSettings {
   /** Tokens of prefill that can be in flight. */
   readonly inFlightTokens: number;
+  /** Batches in the works at a time. */
+  readonly batches: number;
   readonly warnings: readonly string[];
 }
 
@@ -49,20 +51,26 @@ export function readSettings(
   const fallback = doubled * (isLarge ? LARGE_GPU_SEQUENCES : OTHER_GPU_SEQUENCES);
   const batched = atLeastOne(flagInteger(args, ['--max-num-batched-tokens']));
   const maxSequences = Math.min(asked ?? fallback, active ?? Number.POSITIVE_INFINITY);
+  const batches = batchesAtATime(args);
   return {
     maxSequences,
-    inFlightTokens: (batched ?? doubled * DEFAULT_BATCHED_TOKENS) * batchesAtATime(args),
+    inFlightTokens: (batched ?? doubled * DEFAULT_BATCHED_TOKENS) * batches,
+    batches,
     hostTier: hostTierSettings(flags),
     warnings:
       asked !== null || active !== null || isLarge ? [] : [sequencesWarning(flags, maxSequences)],
   };
 }
 
-/** Batches in the works: one a pipeline stage; with async scheduling, the default, one is prepared. */
+/**
+ * Batches in the works: one a pipeline stage, and with async scheduling, the
+ * default, one that is prepared (vllm/config/vllm.py, max_concurrent_batches: its
+ * first model runner prepares none where there are several stages).
+ */
 function batchesAtATime(args: readonly string[]): number {
   const stages = flagInteger(args, ['--pipeline-parallel-size', '-pp']) ?? 1;
   const async = flagSwitch(args, ['--async-scheduling'], ['--no-async-scheduling']) ?? true;
-  return Math.max(stages, async ? 2 : 1);
+  return Math.max(1, stages) + (async ? 1 : 0);
 }
 
 function atLeastOne(value: number | null): number | null {

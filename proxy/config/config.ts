@@ -2,6 +2,7 @@
  * The one frozen configuration of a process. Raw sources (flags, environment,
  * file) become this, or a list of every problem at once: see resolve.ts.
  */
+import type { ModelFile } from '../memory/models/model-file.ts';
 import type { PolicyConfig } from '../policy/types.ts';
 import type { OptionValue } from './option.ts';
 
@@ -50,8 +51,10 @@ export interface Config {
       | 'gpt-oss-hf'
       | 'openai';
     readonly backendApiKey: string | null;
-    /** The parsed content of `--model-config`, with the file's name; null when not given. */
-    readonly modelConfig: { readonly path: string; readonly json: unknown } | null;
+    /** What `--model-config` names; null when not given. */
+    readonly modelConfig: ModelFile | null;
+    /** The tokenizer.json of `--tokenizer`; a worker reads it. */
+    readonly tokenizerPath: string | null;
     readonly kvBytesPerElement: number | null;
     readonly kvLayout: 'auto' | 'split' | 'unified';
     readonly attention: 'eager' | 'flash';
@@ -91,6 +94,11 @@ export interface Config {
     readonly pollIntervalMs: number;
     readonly staleAfterMs: number;
     readonly onStale: 'ledger' | 'reject' | 'pass';
+  };
+  readonly state: {
+    /** Where what was learned is kept; null: nowhere. */
+    readonly dir: string | null;
+    readonly decisionLogFile: string | null;
   };
   readonly telemetry: {
     readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';

@@ -59,12 +59,16 @@ export function integer(
   return { ...number(description, fallback, traits), type: 'integer' };
 }
 
-export function integerOrNone(
+export function numberOrNone(
   description: string,
   { unit, min, max }: NumberTraits,
 ): Option<number | null> {
   const range = { min, max };
-  return { ...PLAIN, type: 'integer', description, default: null, range, unit: unit ?? null };
+  return { ...PLAIN, type: 'number', description, default: null, range, unit: unit ?? null };
+}
+
+export function integerOrNone(description: string, traits: NumberTraits): Option<number | null> {
+  return { ...numberOrNone(description, traits), type: 'integer' };
 }
 
 export function choice<const C extends string>(

@@ -56,7 +56,12 @@ const backends = {
     'auto',
   ),
   'backend-api-key-file': textOrNone('File with the key that the backends want.'),
-  'model-config': textOrNone("The model's config.json, where the engine does not tell its shape."),
+  'model-config': textOrNone(
+    "The model's config.json or GGUF file, where the engine does not tell its shape.",
+  ),
+  tokenizer: textOrNone(
+    "The model's tokenizer.json, to count prompts with where the engine can't; gpt-oss needs none.",
+  ),
   'kv-dtype': choiceOrNone("Type of KV elements, where it is not the engine's default.", [
     'bf16',
     'f16',
@@ -211,6 +216,15 @@ const probe = {
   ),
 };
 
+const state = {
+  'state-dir': textOrNone(
+    'Folder in which what was learned of output lengths is kept; made where it is missing. None: it is learned anew after each start.',
+  ),
+  'decision-log': textOrNone(
+    'File that gets one JSON line for each decision and each answer, without prompts; `kvgate train` learns from it.',
+  ),
+};
+
 const telemetry = {
   'log-level': choice(
     'Least severe lines that are logged.',
@@ -252,6 +266,7 @@ export const OPTION_GROUPS: Readonly<Record<string, Readonly<Record<string, Opti
   Memory: memory,
   Admission: admission,
   Probe: probe,
+  State: state,
   Telemetry: telemetry,
   'Simulated server (kvgate demo)': simulatedServer,
 };
@@ -262,6 +277,7 @@ export const OPTIONS = {
   ...memory,
   ...admission,
   ...probe,
+  ...state,
   ...telemetry,
   ...simulatedServer,
 };

@@ -1,15 +1,17 @@
 /** Everything a configuration reads from disk, once, at start. Every size is bounded. */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { parse } from 'yaml';
 import type { Parsed } from './addresses.ts';
 import type { Config } from './config.ts';
+import { fileChunks } from './file-chunks.ts';
 import type { OptionName, OptionValues } from './options.ts';
+import { readModelFile } from './read-model-file.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 /** More than any real file of its kind has. */
-const MAX_BYTES = { config: MIB, secret: 64 * KIB, keys: MIB, pem: MIB, modelConfig: 4 * MIB };
+const MAX_BYTES = { config: MIB, secret: 64 * KIB, keys: MIB, pem: MIB, tokenizer: 128 * MIB };
 
 /** What the files named by options hold; null where none was named. */
 export interface FileContents {
@@ -17,6 +19,8 @@ export interface FileContents {
   readonly apiKeys: readonly string[];
   readonly backendApiKey: string | null;
   readonly modelConfig: Config['engine']['modelConfig'];
+  /** Of the tokenizer.json, which is too large to be read here. */
+  readonly tokenizerPath: string | null;
   readonly tls: Config['server']['tls'];
 }
 
@@ -39,7 +43,8 @@ export function readFiles(values: OptionValues, report: Report): FileContents {
     adminToken: read('admin-token-file', values['admin-token-file'], readSecret),
     apiKeys: read('api-key-file', values['api-key-file'], readKeys) ?? [],
     backendApiKey: read('backend-api-key-file', values['backend-api-key-file'], readSecret),
-    modelConfig: read('model-config', values['model-config'], readModelConfig),
+    modelConfig: read('model-config', values['model-config'], readable(readModelFile)),
+    tokenizerPath: read('tokenizer', values.tokenizer, readable(checkTokenizerFile)),
     tls,
   };
 }
@@ -85,17 +90,16 @@ function isToken(text: string): boolean {
   return /^[\x21-\x7e]+$/.test(text);
 }
 
-function readModelConfig(path: string): Parsed<{ path: string; json: unknown }> {
-  const file = readBounded(path, MAX_BYTES.modelConfig);
-  if (!file.ok) return file;
-  try {
-    const json: unknown = JSON.parse(file.value);
-    return isMapping(json)
-      ? { ok: true, value: { path, json } }
-      : refuse("must be a JSON object, as in a model's config.json");
-  } catch {
-    return refuse("is not JSON; a model's config.json is wanted");
+/** A glance: the worker that loads it says at start whether it is what it should be. */
+function checkTokenizerFile(path: string): Parsed<string> {
+  const file = statSync(path);
+  if (!file.isFile()) return refuse('is not a file');
+  if (file.size > MAX_BYTES.tokenizer) {
+    return refuse(`is larger than ${MAX_BYTES.tokenizer / MIB} MiB`);
   }
+  const [begin = Buffer.alloc(0)] = fileChunks(path, KIB);
+  const isJson = begin.toString('utf8').trimStart().startsWith('{');
+  return isJson ? { ok: true, value: path } : refuse('is not JSON; a tokenizer.json is wanted');
 }
 
 function readPem(path: string): Parsed<string> {
@@ -113,24 +117,24 @@ function checkKeyPair({ certPem, keyPem }: { certPem: string; keyPem: string }, 
 }
 
 /** At most `maxBytes`, also of something without a size: a pipe, a device. */
-function readBounded(path: string, maxBytes: number): Parsed<string> {
-  let file: number | null = null;
-  try {
-    file = openSync(path, 'r');
-    const buffer = Buffer.alloc(maxBytes + 1);
-    let length = 0;
-    while (length < buffer.length) {
-      const bytes = readSync(file, buffer, length, buffer.length - length, null);
-      if (bytes === 0) break;
-      length += bytes;
+export function readBounded(path: string, maxBytes: number): Parsed<string> {
+  return readable((file) => {
+    const [bytes = Buffer.alloc(0)] = fileChunks(file, maxBytes + 1);
+    return bytes.length > maxBytes
+      ? refuse(`is larger than ${maxBytes / KIB} KiB`)
+      : { ok: true, value: bytes.toString('utf8') };
+  })(path);
+}
+
+/** A reader for which a file that can't be read is a problem like any other. */
+function readable<T>(reader: Reader<T>): Reader<T> {
+  return (path) => {
+    try {
+      return reader(path);
+    } catch (error) {
+      return refuse(`can't be read: ${firstLine(error)}`);
     }
-    if (length > maxBytes) return refuse(`is larger than ${maxBytes / KIB} KiB`);
-    return { ok: true, value: buffer.toString('utf8', 0, length) };
-  } catch (error) {
-    return refuse(`can't be read: ${firstLine(error)}`);
-  } finally {
-    if (file !== null) closeSync(file);
-  }
+  };
 }
 
 function isMapping(value: unknown): value is Record<string, unknown> {

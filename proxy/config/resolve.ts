@@ -8,7 +8,7 @@ const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
 
 /** Bytes of one element; the quantised types of llama.cpp hold 32 elements in a block. */
-const KV_BYTES_PER_ELEMENT = {
+export const KV_BYTES_PER_ELEMENT = {
   bf16: 2,
   f16: 2,
   f32: 4,
@@ -81,6 +81,7 @@ export function resolveConfig({
       staleAfterMs: values['stale-after-ms'],
       onStale: values['on-stale'],
     },
+    state: { dir: values['state-dir'], decisionLogFile: values['decision-log'] },
     telemetry: { logLevel: values['log-level'], logFormat: values['log-format'] },
     options,
   });
@@ -106,6 +107,7 @@ function resolveEngine(values: OptionValues, files: FileContents): Config['engin
     adapter: values.adapter,
     backendApiKey: files.backendApiKey,
     modelConfig: files.modelConfig,
+    tokenizerPath: files.tokenizerPath,
     kvBytesPerElement: kvDtype === null ? null : KV_BYTES_PER_ELEMENT[kvDtype],
     kvLayout: values['kv-layout'],
     attention: values.attention,

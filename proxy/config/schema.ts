@@ -1,9 +1,9 @@
 /** The table as a zod schema: checks one value at a time, and is the published file schema. */
 import { z } from 'zod';
-import { expectation, type Option } from './option.ts';
+import { expectation, type Option, type OptionValue } from './option.ts';
 import { OPTION_NAMES, OPTIONS, type OptionName, type OptionValues } from './options.ts';
 import { type Problem, shown } from './problem.ts';
-import { type RawValues, splitList } from './sources.ts';
+import { type RawValue, type RawValues, splitList } from './sources.ts';
 
 const MAX_TEXT = 4096;
 const MAX_ITEMS = 256;
@@ -17,18 +17,27 @@ export function checkValues(raw: RawValues): { values: OptionValues; problems: P
   const problems: Problem[] = [];
   const values = Object.fromEntries(
     OPTION_NAMES.map((name) => {
-      const { value, source } = raw[name];
       const option: Option = OPTIONS[name];
-      if (source === 'default') return [name, option.default];
-      const result = schemaOf(option).safeParse(value);
-      if (result.success) return [name, result.data];
-      const message = `must be ${expectation(option)}, not ${shown(value)}`;
-      problems.push({ field: name, source, message });
-      return [name, option.default];
+      const checked = checkValue(name, option, raw[name]);
+      if (checked.problem !== null) problems.push(checked.problem);
+      return [name, checked.value];
     }),
   );
   // The schema of each option was built from the same entry that types its value.
   return { values: values as OptionValues, problems };
+}
+
+/** One raw value against its option; the default and a problem where it does not do. */
+export function checkValue(
+  name: string,
+  option: Option,
+  { value, source }: RawValue,
+): { readonly value: OptionValue; readonly problem: Problem | null } {
+  if (source === 'default') return { value: option.default, problem: null };
+  const result = schemaOf(option).safeParse(value);
+  if (result.success) return { value: result.data as OptionValue, problem: null };
+  const message = `must be ${expectation(option)}, not ${shown(value)}`;
+  return { value: option.default, problem: { field: name, source, message } };
 }
 
 function schemaOf(option: Option): z.ZodType {

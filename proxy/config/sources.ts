@@ -59,7 +59,7 @@ function variableValue(name: string, env: Sources['env']): string | undefined {
 const DECIMAL = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 
 /** Text of a flag or variable as the option's type; text that is none stays text. */
-function fromText(option: Option, value: unknown): unknown {
+export function fromText(option: Option, value: unknown): unknown {
   if (option.type === 'list' && Array.isArray(value)) {
     return value.flatMap((item) => splitList(String(item)));
   }

@@ -1,17 +1,21 @@
 /** The I/O that adapters are lent: short, bounded requests to one engine. */
 import type { EngineIo, EngineReply } from '../../backend-adapters/adapter.ts';
+import type { GgufMetadata } from '../memory/gguf/metadata.ts';
 import type { Upstream, UpstreamResponse } from './upstream.ts';
 
 /** State endpoints answer with a few KiB; a larger answer is not one of theirs. */
 const MAX_REPLY_BYTES = 4 * 1024 * 1024;
 
+/** What is seen of an engine on the host it runs on, where that is this one. */
+export type EngineHost = Required<Pick<EngineIo, 'commandLine' | 'modelMetadata'>>;
+
 export class EngineClient implements EngineIo {
   readonly #upstream: Upstream;
-  readonly #commandLine: () => Promise<readonly string[] | null>;
+  readonly #host: EngineHost;
 
-  constructor(upstream: Upstream, commandLine: () => Promise<readonly string[] | null>) {
+  constructor(upstream: Upstream, host: EngineHost) {
     this.#upstream = upstream;
-    this.#commandLine = commandLine;
+    this.#host = host;
   }
 
   async get(path: string, signal: AbortSignal): Promise<EngineReply> {
@@ -21,11 +25,18 @@ export class EngineClient implements EngineIo {
 
   async post(path: string, body: string | Uint8Array, signal: AbortSignal): Promise<EngineReply> {
     const headers = { 'content-type': 'application/json' };
-    return readReply(await this.#upstream.send({ method: 'POST', path, headers, body, signal }));
+    const sent = typeof body === 'string' ? body : [body];
+    return readReply(
+      await this.#upstream.send({ method: 'POST', path, headers, body: sent, signal }),
+    );
   }
 
   commandLine(): Promise<readonly string[] | null> {
-    return this.#commandLine();
+    return this.#host.commandLine();
+  }
+
+  modelMetadata(path: string, signal: AbortSignal): Promise<GgufMetadata | null> {
+    return this.#host.modelMetadata(path, signal);
   }
 }
 

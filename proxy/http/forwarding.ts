@@ -1,5 +1,7 @@
 /** What it takes to forward a request, and how that can end well. */
 import type { Adapter, GenerationRoute, Usage } from '../../backend-adapters/adapter.ts';
+import type { LoopShare } from './loop-share.ts';
+import type { ReadAnswer } from './read-answer.ts';
 import type { Headers } from './respond.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -15,14 +17,17 @@ export interface Forwarding {
   readonly route: GenerationRoute;
   readonly path: string;
   readonly headers: Record<string, string | string[]>;
-  readonly body: Uint8Array;
+  /** In pieces that make it up one after the other. */
+  readonly body: readonly Uint8Array[];
   readonly streams: boolean;
   /** Whether the stream tells its usage for kvgate alone: the client did not ask for that event. */
   readonly withholdsUsage: boolean;
   /** Added to the answer. */
   readonly disclosed: Headers;
   /** Makes a whole JSON answer into what the client gets; null: it goes as it came. */
-  readonly transform: ((answer: Buffer) => Buffer) | null;
+  readonly transform: ((answer: Buffer, read: ReadAnswer) => Buffer) | null;
+  /** For what is long in an answer. */
+  readonly share: LoopShare;
   readonly timeouts: ForwardTimeouts;
   /** Ends the exchange: its signal is passed to the backend, its reason says why. */
   readonly abort: AbortController;

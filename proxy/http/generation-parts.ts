@@ -2,30 +2,32 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GenerationRoute } from '../../backend-adapters/adapter.ts';
 import type { Admission } from '../state/admission.ts';
+import type { CountWitnesses } from '../state/counts/count-witnesses.ts';
+import type { PromptCounts } from '../state/counts/prompt-counts.ts';
 import type { Drains } from '../state/drains.ts';
 import type { EngineMonitor } from '../state/engine-monitor.ts';
 import type { Log } from '../state/log.ts';
 import type { Pools } from '../state/pools.ts';
 import type { Exchanges } from './exchanges.ts';
 import type { ForwardTimeouts } from './forwarding.ts';
-import type { BufferBudget } from './read-body.ts';
+import type { BodyLimits } from './read-body.ts';
 import type { Settlement } from './settle.ts';
 import type { Tenants } from './tenants.ts';
 import type { Upstream } from './upstream.ts';
 
-export interface GenerationParts {
+export interface GenerationParts extends BodyLimits {
   readonly pools: Pools;
+  readonly promptCounts: PromptCounts;
+  readonly countWitnesses: CountWitnesses;
   readonly admission: Admission;
   readonly drains: Drains;
   readonly engines: EngineMonitor;
   readonly exchanges: Exchanges;
   readonly tenants: Tenants;
-  readonly budget: BufferBudget;
   readonly settlement: Settlement;
   readonly log: Log;
   readonly upstreamOf: (instance: string) => Upstream;
   readonly timeouts: ForwardTimeouts;
-  readonly maxBodyBytes: number;
   readonly responseMetadata: boolean;
 }
 

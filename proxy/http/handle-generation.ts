@@ -69,6 +69,12 @@ async function converse(parts: GenerationParts, talk: Conversation): Promise<voi
       case 'admitted': {
         const { reported, instance } = result.admitted;
         logDecision(parts, id, reported, instance.name);
+        parts.countWitnesses.admitted(
+          id,
+          instance,
+          understood.scanned,
+          understood.shape.promptTokens,
+        );
         await serveAdmitted(parts, talk, understood, result.admitted);
       }
     }

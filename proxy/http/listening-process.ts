@@ -7,6 +7,8 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 
 const LISTEN_STATE = '0A';
+/** Processes whose view of a file is tried; more than these share one. */
+const MAX_LISTENERS = 4;
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 /** @returns the arguments, the program's name first; null when they can't be seen */
@@ -20,6 +22,23 @@ export async function commandLineBehind(url: string): Promise<readonly string[] 
     // No /proc, or not ours to read: the operator can still say it by flags.
   }
   return null;
+}
+
+/**
+ * Where a file that a listener names can be opened from here: in its own root
+ * and folder, since it may run in a container. Empty when nobody can be seen.
+ */
+export async function pathsBehind(url: string, path: string): Promise<readonly string[]> {
+  const paths: string[] = [];
+  try {
+    for await (const pid of listenersAt(url)) {
+      paths.push(path.startsWith('/') ? `/proc/${pid}/root${path}` : `/proc/${pid}/cwd/${path}`);
+      if (paths.length === MAX_LISTENERS) break;
+    }
+  } catch {
+    // As above.
+  }
+  return paths;
 }
 
 /**

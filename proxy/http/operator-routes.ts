@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Admission } from '../state/admission.ts';
 import { tagsOf } from '../state/instance-tags.ts';
+import type { LengthForecasts } from '../state/lengths/length-forecasts.ts';
 import type { Pools } from '../state/pools.ts';
 import { PROMPT_VERSION } from './disclose.ts';
 import type { Exchanges } from './exchanges.ts';
@@ -16,6 +17,7 @@ const MAX_REQUESTS_SHOWN = 1_000;
 export interface OperatorParts extends MemoryParts {
   readonly pools: Pools;
   readonly admission: Admission;
+  readonly lengths: LengthForecasts;
   readonly exchanges: Exchanges;
   readonly tenants: Tenants;
   readonly metricsPage: { text(): Promise<string>; readonly contentType: string };
@@ -124,7 +126,7 @@ async function metrics(
 }
 
 function stats(parts: OperatorParts, _message: IncomingMessage, response: ServerResponse): void {
-  const { tally, admission, exchanges, overview, sessions } = parts;
+  const { tally, admission, exchanges, overview, sessions, lengths } = parts;
   respondJson(response, 200, {
     version: parts.version,
     requests_in_flight: exchanges.size,
@@ -132,6 +134,14 @@ function stats(parts: OperatorParts, _message: IncomingMessage, response: Server
     queue_length: admission.queueLength,
     active_sessions: sessions.active,
     decisions: tally.decisions,
+    output_lengths: lengths.summaries().map((summary) => ({
+      kind: summary.kind,
+      samples: summary.samples,
+      q50_tokens: summary.q50Tokens,
+      q95_tokens: summary.q95Tokens,
+      q99_tokens: summary.q99Tokens,
+      q95_coverage: summary.coverage,
+    })),
     instances: overview.instances(),
   });
 }

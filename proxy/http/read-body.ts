@@ -5,7 +5,10 @@
 import type { IncomingMessage } from 'node:http';
 import { JsonScanner } from '../json/scanner.ts';
 import type { ScannedObject } from '../json/types.ts';
+import { BodyBuffer } from './body-buffer.ts';
+import type { LoopShare } from './loop-share.ts';
 import { buffersFull, invalidRequest, type Problem, refusal } from './problem.ts';
+import { pushInSlices } from './scan-in-slices.ts';
 
 /** Bytes of all bodies together that are held at one time. */
 export class BufferBudget {
@@ -63,22 +66,29 @@ export function bodyTooLarge(maxBytes: number): Problem {
   return refusal(413, 'request_too_large', message);
 }
 
+/** What bodies are read with, those of all requests together. */
+export interface BodyLimits {
+  readonly maxBodyBytes: number;
+  readonly budget: BufferBudget;
+  readonly share: LoopShare;
+}
+
 /**
  * Reads and scans the body.
  * @throws the signal's reason when it aborts meanwhile, as it does when the client leaves
  */
 export async function readBody(
   message: IncomingMessage,
-  maxBytes: number,
-  budget: BufferBudget,
+  { maxBodyBytes, budget, share }: BodyLimits,
   signal: AbortSignal,
 ): Promise<ReadResult> {
   const scanner = new JsonScanner();
-  const chunks: Buffer[] = [];
-  let bytes = 0;
+  const declared = Number(message.headers['content-length'] ?? 0);
+  const body = new BodyBuffer(declared > 0 ? declared : maxBodyBytes);
+  let heldBytes = 0;
   const release = () => {
-    budget.giveBack(bytes);
-    bytes = 0;
+    budget.giveBack(heldBytes);
+    heldBytes = 0;
   };
   const refuse = (problem: Problem): ReadResult => {
     release();
@@ -87,22 +97,21 @@ export async function readBody(
 
   try {
     for await (const chunk of untilAborted(message, signal)) {
-      if (bytes + chunk.length > maxBytes) return refuse(bodyTooLarge(maxBytes));
+      if (body.length + chunk.length > maxBodyBytes) return refuse(bodyTooLarge(maxBodyBytes));
       if (!budget.take(chunk.length)) return refuse(buffersFull());
-      bytes += chunk.length;
-      chunks.push(chunk);
-      const error = scanner.push(chunk);
+      heldBytes += chunk.length;
+      body.append(chunk);
+      const error = await pushInSlices(share, scanner, chunk, signal);
       if (error !== null) return refuse(invalidRequest(error.message));
     }
+    signal.throwIfAborted();
   } catch (error) {
     release();
     throw signal.aborted ? signal.reason : error;
   }
   const object = scanner.end();
   if ('code' in object) return refuse(invalidRequest(object.message));
-  const [only] = chunks;
-  const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, bytes);
-  return { ok: true, request: { body, object, release } };
+  return { ok: true, request: { body: body.whole(), object, release } };
 }
 
 /** The stream's chunks; it is left open when the reader stops, so that it can still be answered. */
@@ -111,15 +120,19 @@ async function* untilAborted(
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
   const chunks: AsyncIterator<Buffer> = message.iterator({ destroyOnReturn: false });
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-  // Without a reader left the rejection would count as unhandled.
-  aborted.catch(() => {});
-  signal.throwIfAborted();
   for (;;) {
-    const next = await Promise.race([chunks.next(), aborted]);
+    const next = await orAborted(chunks.next(), signal);
     if (next.done === true) return;
     yield next.value;
   }
+}
+
+/** The promise's value, or the signal's reason where that comes first. */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(signal.reason);
+    if (signal.aborted) aborted();
+    signal.addEventListener('abort', aborted, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
+  });
 }

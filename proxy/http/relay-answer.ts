@@ -3,10 +3,12 @@
  * to be added to it, as a whole. One that breaks off destroys the socket.
  */
 import type { ServerResponse } from 'node:http';
+import { BodyBuffer } from './body-buffer.ts';
 import { engineFault } from './engine-fault.ts';
 import { whyBroken } from './fault.ts';
 import type { Ended, Forwarding } from './forwarding.ts';
 import { endToEnd } from './hop-headers.ts';
+import { type ReadAnswer, readAnswer } from './read-answer.ts';
 import type { UpstreamResponse } from './upstream.ts';
 import { chunksOf } from './upstream-chunks.ts';
 import { endAnswer, writeOut } from './write-out.ts';
@@ -15,6 +17,7 @@ import { endAnswer, writeOut } from './write-out.ts';
 const MAX_KEPT_BYTES = 8 * 1024 * 1024;
 const REPLACED: ReadonlySet<string> = new Set(['content-length']);
 const NOTHING = Buffer.alloc(0);
+const UNREAD: ReadAnswer = { value: null, object: null };
 
 /** @throws Fault or ClientGone when it broke; nothing was answered then unless `response.headersSent` */
 export async function relayAnswer(
@@ -22,18 +25,18 @@ export async function relayAnswer(
   answer: UpstreamResponse,
   response: ServerResponse,
 ): Promise<Ended> {
-  const { adapter, route, timeouts, abort, transform, onTokens } = forwarding;
+  const { adapter, route, timeouts, abort, transform, onTokens, share } = forwarding;
   const isHeld = transform !== null || adapter.hiddenFailure !== undefined;
   const stallTimeoutMs = timeouts.writeStallTimeoutMs;
-  const kept: Buffer[] = [];
+  let kept = new BodyBuffer(MAX_KEPT_BYTES);
   let bytes = 0;
   if (!isHeld) sendHead(forwarding, answer, response);
   try {
     for await (const chunk of chunksOf(answer.body, timeouts.streamIdleTimeoutMs, abort)) {
       bytes += chunk.length;
-      const due = response.headersSent ? [chunk] : [...kept, chunk];
-      if (bytes <= MAX_KEPT_BYTES) kept.push(chunk);
-      else kept.length = 0;
+      const due = response.headersSent ? [chunk] : [kept.whole(), chunk];
+      if (bytes <= MAX_KEPT_BYTES) kept.append(chunk);
+      else kept = new BodyBuffer(0);
       if (isHeld && bytes <= MAX_KEPT_BYTES) continue;
       if (!response.headersSent) sendHead(forwarding, answer, response);
       for (const piece of due) await writeOut(response, piece, stallTimeoutMs, abort);
@@ -42,12 +45,13 @@ export async function relayAnswer(
     if (response.headersSent) response.destroy();
     throw whyBroken(error, abort.signal);
   }
-  const whole = Buffer.concat(kept);
-  const value = bytes > MAX_KEPT_BYTES ? null : parsed(whole);
+  const whole = kept.whole();
+  const read = bytes > MAX_KEPT_BYTES ? UNREAD : await readAnswer(whole, share);
+  const { value } = read;
   const failure = response.headersSent ? null : (adapter.hiddenFailure?.(value, route) ?? null);
   if (failure !== null) throw engineFault(failure, 'an answer that says 200 and holds nothing');
   if (response.headersSent) endAnswer(response, NOTHING, stallTimeoutMs);
-  else sendWhole(forwarding, answer, transform === null ? whole : transform(whole), response);
+  else sendWhole(forwarding, answer, transform === null ? whole : transform(whole, read), response);
 
   const usage = adapter.usage(value, route);
   const outputTokens = usage?.completionTokens ?? 0;
@@ -75,12 +79,4 @@ function sendWhole(
     'content-length': body.length,
   });
   endAnswer(response, body, timeouts.writeStallTimeoutMs);
-}
-
-function parsed(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return null;
-  }
 }

@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { GenerationRoute, Rewrite } from '../../backend-adapters/adapter.ts';
-import { splice } from '../json/splice.ts';
+import { splicedPieces } from '../json/splice.ts';
 import type { Admitted } from '../state/admission-result.ts';
 import { type Instance, routeIn } from '../state/pools.ts';
 import { cacheKeyOf, type Disclosure, disclosureHeaders, withMetadata } from './disclose.ts';
@@ -102,15 +102,16 @@ function forwardingOf(
     route,
     path: message.url ?? route.path,
     headers: { ...forwardedHeaders(parts.tenants, message), ...rankHeaders(instance) },
-    body: splice(scanned.body, scanned.object, rewrite.edits),
+    body: splicedPieces(scanned.body, scanned.object, rewrite.edits),
     streams: shape.stream,
     withholdsUsage: rewrite.asksForUsage,
     disclosed: disclosureHeaders(disclosure),
     transform:
       // `metadata` of a response is the client's own, echoed.
       parts.responseMetadata && !shape.stream && route.api !== 'responses'
-        ? (answer) => withMetadata(answer, disclosure, adapter)
+        ? (answer, read) => withMetadata(answer, read, disclosure, adapter)
         : null,
+    share: parts.share,
     timeouts: parts.timeouts,
     abort,
     onTokens,

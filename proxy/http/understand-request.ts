@@ -1,9 +1,9 @@
 /** From bytes to a request that can be decided on: read, scanned, parsed, its session named. */
 import type { ScannedRequest } from '../../backend-adapters/adapter.ts';
 import { smallValue } from '../json/splice.ts';
-import type { RequestShape, TokenBounds } from '../policy/types.ts';
+import type { RequestShape } from '../policy/types.ts';
 import type { AdmissionRequest } from '../state/judge.ts';
-import { routeIn, type ServingInstance } from '../state/pools.ts';
+import { routeIn } from '../state/pools.ts';
 import type { Conversation, GenerationParts } from './generation-parts.ts';
 import { invalidRequest, noBackend, type Problem, refusal } from './problem.ts';
 import { type ReadRequest, readBody, refusedUnread } from './read-body.ts';
@@ -15,9 +15,6 @@ export interface Understood {
   readonly shape: RequestShape;
   readonly admission: AdmissionRequest;
 }
-
-/** Counting is worth less than this; the upper bound serves as well, only less exactly. */
-const COUNT_TIMEOUT_MS = 2_000;
 
 /** Reads the body, or answers why it is not read further and gives null. */
 export async function readRequest(
@@ -34,7 +31,7 @@ export async function readRequest(
     return null;
   }
   invite(response);
-  const read = await readBody(message, parts.maxBodyBytes, parts.budget, abort.signal);
+  const read = await readBody(message, parts, abort.signal);
   if (read.ok) return read.request;
   respondProblem(response, read.problem, { 'x-request-id': id }, route.api);
   return null;
@@ -55,8 +52,10 @@ export function understand(
     body: read.body,
     object: read.object,
   };
-  const shape = adapter.parse(scanned, facts);
-  if ('invalid' in shape) return invalidRequest(shape.invalid, shape.param);
+  const parsed = adapter.parse(scanned, facts);
+  if ('invalid' in parsed) return invalidRequest(parsed.invalid, parsed.param);
+  const promptTokens = parts.promptCounts.expected(spokesman.name, parsed.promptTokens);
+  const shape = { ...parsed, promptTokens };
 
   const conversation = () => {
     const member = read.object.members.get('conversation');
@@ -73,24 +72,7 @@ export function understand(
       shape,
       session,
       neverDegrade: message.headers['x-kvgate-degrade'] === 'never',
-      countTokens: (signal) => countTokens(parts, spokesman, scanned, signal),
+      countTokens: (signal) => parts.promptCounts.count(spokesman, scanned, promptTokens, signal),
     },
   };
-}
-
-async function countTokens(
-  parts: GenerationParts,
-  instance: ServingInstance,
-  scanned: ScannedRequest,
-  signal: AbortSignal,
-): Promise<TokenBounds | null> {
-  const bounded = AbortSignal.any([signal, AbortSignal.timeout(COUNT_TIMEOUT_MS)]);
-  try {
-    const tokens = await instance.adapter.countTokens(instance.io, scanned, bounded);
-    if (tokens === null) return null;
-    return { lo: tokens, expected: tokens, hi: tokens, source: 'engine' };
-  } catch (error) {
-    parts.log.debug('Token count failed', { instance: instance.name, detail: String(error) });
-    return null;
-  }
 }

@@ -4,13 +4,14 @@
  */
 import { Pool } from 'undici';
 import { Fault } from './fault.ts';
+import { sentBody, type UpstreamBody } from './upstream-body.ts';
 
 export interface UpstreamRequest {
   readonly method: string;
   /** Path and query, below the backend's own prefix. */
   readonly path: string;
   readonly headers: Record<string, string | string[]>;
-  readonly body: Uint8Array | string | null;
+  readonly body: UpstreamBody;
   readonly signal: AbortSignal;
   /** Whether the connection is not used again. */
   readonly isLast?: boolean;
@@ -66,16 +67,18 @@ export class Upstream {
    *   signal's reason when it aborts
    */
   async send(request: UpstreamRequest): Promise<UpstreamResponse> {
-    const headers =
-      this.#authorization === null
-        ? request.headers
-        : { ...request.headers, authorization: this.#authorization };
+    const sent = sentBody(request.body);
+    const headers = {
+      ...request.headers,
+      ...sent.headers,
+      ...(this.#authorization === null ? {} : { authorization: this.#authorization }),
+    };
     try {
       const response = await this.#pool.request({
         method: request.method,
         path: this.#prefix + request.path,
         headers,
-        body: request.body,
+        body: sent.body,
         signal: request.signal,
         reset: request.isLast ?? false,
       });

@@ -24,15 +24,23 @@ export function splice(
   object: ScannedObject,
   edits: readonly Edit[],
 ): Uint8Array {
-  if (edits.length === 0) return body;
+  const [only = body, ...others] = splicedPieces(body, object, edits);
+  return others.length === 0 ? only : concatenate([only, ...others]);
+}
+
+/** As `splice`, in pieces: what stays is not copied, however long it is. */
+export function splicedPieces(
+  body: Uint8Array,
+  object: ScannedObject,
+  edits: readonly Edit[],
+): readonly Uint8Array[] {
   const pieces: Uint8Array[] = [];
   let copied = 0;
   for (const { start, end, text } of replacements(object, edits)) {
     pieces.push(body.subarray(copied, start), encoder.encode(text));
     copied = end;
   }
-  pieces.push(body.subarray(copied));
-  return concatenate(pieces);
+  return edits.length === 0 ? [body] : [...pieces, body.subarray(copied)];
 }
 
 /** The text of a member's value, as the client wrote it. */

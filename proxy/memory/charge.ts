@@ -4,9 +4,13 @@
  * upper bound: it holds however the prompt tokens are split over the prompts
  * of the body, and shared prefixes are charged to every sequence.
  */
-import { type KvLayout, naiveKvBytes, steadyKvBytes } from './kv-layout.ts';
-import { blockBytes, pagedBlocks } from './paged.ts';
-import { placedOutputTokens } from './token-pool.ts';
+import { assertNever } from './assert-never.ts';
+import { decodeCacheBytes } from './engines/dynamic.ts';
+import { blockBytes, pagedBlocks } from './engines/paged.ts';
+import { liveCellBytes } from './engines/slots.ts';
+import { PAGED_STATES, sequenceStateBytes } from './engines/states.ts';
+import { placedOutputTokens } from './engines/token-pool.ts';
+import { type KvLayout, naiveKvBytes, type PagedLayout } from './kv-layout.ts';
 import { contextTokensOf, decodeUnitsOf, firstStepUnitsOf, prefillUnitsOf } from './units.ts';
 
 export { contextTokensOf, unitBytes } from './units.ts';
@@ -28,7 +32,7 @@ export interface Charge {
   readonly finalUnits: number;
   /** What must be free for the request to be safe: the most it ever holds. */
   readonly peakUnits: number;
-  /** KV bytes on each GPU at the end of decoding; null when the geometry is unknown. */
+  /** KV and states, in bytes on each GPU at the end of decoding; null when the geometry is unknown. */
   readonly kvBytes: number | null;
   /** The plain formula's figure (all layers, full attention), reported beside the real one. */
   readonly naiveBytes: number | null;
@@ -58,7 +62,7 @@ export function chargeOf(
   // Several prompts need not peak in the same phase: each counts as prefill up to its very end.
   const peakUnits =
     prompts === 1
-      ? Math.max(prefillUnits, decodeUnits)
+      ? Math.max(prefillUnits, overlapUnits(layout, promptKvTokens, outputTokens), decodeUnits)
       : prefillUnitsOf(layout, endTokens, prompts);
   const kvBytes = kvBytesOf(layout, endTokens, prompts);
   const { spec, kvBytesPerElement } = layout;
@@ -101,6 +105,15 @@ export function heldUnits(
   return samplesPerPrompt * decodeUnitsOf(layout, tokens, prompts);
 }
 
+/**
+ * With async scheduling the first decode step is in the works before the blocks
+ * of the last batch of prefill go back.
+ */
+function overlapUnits(layout: KvLayout, promptKvTokens: number, outputTokens: number): number {
+  if (layout.model !== 'paged' || layout.tokenPool !== undefined || outputTokens < 2) return 0;
+  return prefillUnitsOf(layout, Math.min(promptKvTokens + 1, layout.contextTokens), 1);
+}
+
 /** Output tokens of one sequence that hold units when so many of them are generated. */
 function outputInPlace(layout: KvLayout, outputTokens: number, generatedTokens: number): number {
   return layout.model === 'paged'
@@ -119,10 +132,24 @@ function tokensOfPrompts(
 }
 
 function kvBytesOf(layout: KvLayout, tokens: number, sequences: number): number | null {
-  if (layout.model === 'paged') {
-    const bytes = blockBytes(layout);
-    return bytes === null ? null : bytes * pagedBlocks(layout, tokens, sequences);
+  switch (layout.model) {
+    case 'dynamic':
+      return decodeCacheBytes(layout, tokens, sequences);
+    case 'paged':
+      return pagedBytes(layout, tokens, sequences);
+    case 'slots':
+      return liveCellBytes(layout, tokens, sequences);
+    default:
+      return assertNever(layout);
   }
-  const { spec, kvBytesPerElement } = layout;
-  return spec === null ? null : steadyKvBytes(spec, tokens, kvBytesPerElement, 1, sequences);
+}
+
+/** Where a block serves all layers at once, those with a state have theirs in a pool beside it. */
+function pagedBytes(layout: PagedLayout, tokens: number, sequences: number): number | null {
+  const { spec, tensorParallel, tokenPool } = layout;
+  const bytes = blockBytes(layout);
+  if (spec === null || bytes === null) return null;
+  const poolBytes = bytes * pagedBlocks(layout, tokens, sequences);
+  if (tokenPool === undefined) return poolBytes;
+  return poolBytes + sequences * sequenceStateBytes(spec, PAGED_STATES, tensorParallel);
 }

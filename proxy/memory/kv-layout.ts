@@ -6,8 +6,9 @@
  * Functions that take `sequences` want the tokens of all of them together and
  * hold for every way the tokens may be split between them.
  */
-import type { LayerGroup, ModelSpec } from './model-spec.ts';
-import type { TokenPool } from './token-pool.ts';
+
+import type { TokenPool } from './engines/token-pool.ts';
+import type { LayerGroup, ModelSpec } from './models/model-spec.ts';
 
 export interface DynamicLayout {
   readonly model: 'dynamic';
@@ -30,6 +31,18 @@ export interface PagedLayout {
   readonly tensorParallel: number;
   /** What speculative decoding adds; null: the engine does not speculate. */
   readonly drafting: Drafting | null;
+  /**
+   * `false`: layers are not told apart, so each of them keeps every token
+   * (vLLM: disable_hybrid_kv_cache_manager). Left out: it is on.
+   */
+  readonly hybridManager?: false;
+  /**
+   * Blocks that a sequence holds in each group of layers with a state, at most
+   * (vLLM's mamba_cache_mode: 1 for `none`; for `align` the state it goes on from
+   * and one for each batch in the works). `each`: a state is kept for every block
+   * of tokens (`all`). Left out: 3.
+   */
+  readonly stateBlocks?: number | 'each';
   /** Where a block serves all layers at once; left out: groups of layers take blocks of their own. */
   readonly tokenPool?: TokenPool;
 }
@@ -42,6 +55,12 @@ export interface Drafting {
   readonly layers: number;
 }
 
+/** Bytes of an element of each; a quantised type's may be a fraction (q8_0: 34 / 32). */
+export interface KvTypes {
+  readonly keyBytesPerElement: number;
+  readonly valueBytesPerElement: number;
+}
+
 export interface SlotsLayout {
   readonly model: 'slots';
   readonly spec: ModelSpec | null;
@@ -51,19 +70,25 @@ export interface SlotsLayout {
   readonly slots: number;
   /** Cells one sequence may use (`n_ctx` of a slot). */
   readonly contextTokens: number;
+  /** Where keys and values differ; left out: both are of `kvBytesPerElement`, which is the wider. */
+  readonly kvTypes?: KvTypes;
+  /** Tokens of one physical batch, for which sliding layers have cells too; left out: llama.cpp's default. */
+  readonly ubatchTokens?: number;
 }
 
 export type KvLayout = DynamicLayout | PagedLayout | SlotsLayout;
 
 /**
  * Bytes of one token in one layer of a group on one GPU. Heads are split over
- * the GPUs of a tensor-parallel instance and replicated beyond one head each.
+ * the GPUs of a tensor-parallel instance and replicated beyond one head each;
+ * what an engine packs in a way of its own is replicated on each of them.
  */
 export function tokenBytesOfLayer(
   group: LayerGroup,
   kvBytesPerElement: number,
   tensorParallel = 1,
 ): number {
+  if (group.packedTokenBytes !== undefined) return group.packedTokenBytes;
   const kvHeadsPerGpu = Math.max(1, Math.ceil(group.kvHeads / tensorParallel));
   return kvHeadsPerGpu * (group.keyDim + group.valueDim) * kvBytesPerElement;
 }

@@ -4,11 +4,15 @@
  * them) and for text that the chat template keeps.
  */
 
-/** A token count that may not be exact yet: `lo <= exact <= hi` always holds. */
-export interface TokenBounds {
+/** Tokens of a text or a prompt: exact where `lo === hi`. */
+export interface TokenRange {
   readonly lo: number;
   readonly expected: number;
   readonly hi: number;
+}
+
+/** A token count that may not be exact yet: `lo <= exact <= hi` always holds. */
+export interface TokenBounds extends TokenRange {
   /**
    * Where the numbers come from: proven from the bytes, counted by the engine or
    * by a tokenizer of kvgate's own, or given as ids; `media`: bytes, and what
@@ -16,6 +20,8 @@ export interface TokenBounds {
    * their counts.
    */
   readonly source: 'bytes' | 'engine' | 'tokenizer' | 'token-ids' | 'media';
+  /** What `expected` was multiplied by, where earlier prompts had more or fewer tokens than expected. */
+  readonly calibration?: number;
 }
 
 export interface PromptBytes {
@@ -49,5 +55,37 @@ export function boundsFromBytes(prompt: PromptBytes): TokenBounds {
   const lo = Math.max(1, Math.ceil(textBytes / LONGEST_TOKEN_BYTES));
   const hi = Math.max(lo, bytes + framingTokens);
   const likely = Math.ceil(bytes / BYTES_PER_TOKEN) + framingTokens;
-  return { lo, expected: Math.min(hi, Math.max(lo, likely)), hi, source: 'bytes' };
+  return { lo, expected: within({ lo, hi }, likely), hi, source: 'bytes' };
+}
+
+/** Bounds by their bytes with an expectation that experience has corrected; the bounds themselves stay. */
+export function calibrated(bounds: TokenBounds, calibration: number): TokenBounds {
+  const expected = within(bounds, Math.round(bounds.expected * calibration));
+  return { ...bounds, expected, calibration };
+}
+
+/** As `calibrated`, from the density of a sample: tokens of one byte. */
+export function sampled(bounds: TokenBounds, tokensPerByte: number): TokenBounds {
+  return { ...bounds, expected: within(bounds, Math.round(bounds.hi * tokensPerByte)) };
+}
+
+/**
+ * Bounds by a tokenizer's counts of one prompt, one for each way of printing it
+ * that is possible. null where they contradict the proven bounds: an engine that
+ * cuts prompts, or another tokenizer.
+ */
+export function boundsFromCounts(
+  bounds: TokenBounds,
+  counts: readonly TokenRange[],
+): TokenBounds | null {
+  const [first] = counts;
+  if (first === undefined) return null;
+  const lo = Math.max(bounds.lo, Math.min(...counts.map((count) => count.lo)));
+  const hi = Math.min(bounds.hi, Math.max(...counts.map((count) => count.hi)));
+  if (lo > hi) return null;
+  return { lo, expected: within({ lo, hi }, first.expected), hi, source: 'tokenizer' };
+}
+
+function within({ lo, hi }: Pick<TokenRange, 'lo' | 'hi'>, tokens: number): number {
+  return Math.min(hi, Math.max(lo, tokens));
 }

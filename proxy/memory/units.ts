@@ -4,10 +4,10 @@
  * together and holds for every way they may be split between them.
  */
 import { assertNever } from './assert-never.ts';
-import { decodeBytes, firstStepBytes, prefillPeakBytes } from './dynamic.ts';
+import { decodeBytes, firstStepBytes, prefillPeakBytes } from './engines/dynamic.ts';
+import { blockBytes, pagedBlocks, pagedPrefillBlocks } from './engines/paged.ts';
+import { meanCellBytes, slotCells } from './engines/slots.ts';
 import type { DynamicLayout, KvLayout } from './kv-layout.ts';
-import { blockBytes, pagedBlocks, pagedPrefillBlocks } from './paged.ts';
-import { meanCellBytes, slotCells } from './slots.ts';
 
 /** The longest sequence, prompt and output together, that the instance can hold. */
 export function contextTokensOf(layout: KvLayout): number {

@@ -1,6 +1,6 @@
 /** When there will be room: the ends of live leases and of those who wait, played forward. */
 import { fitsInto, type Occupancy } from './reserve.ts';
-import type { InstanceView, Waiting } from './types.ts';
+import type { Freeing, InstanceView, Waiting } from './types.ts';
 
 /** An instance that could take the request, and what it would occupy there. */
 export interface Candidate {
@@ -11,27 +11,50 @@ export interface Candidate {
 interface Timeline extends Candidate {
   occupied: Occupancy;
   /** Known ends, soonest first. */
-  ends: readonly { readonly atMs: number; readonly units: number; readonly sequences: number }[];
+  ends: readonly KnownEnd[];
+}
+
+interface KnownEnd extends Freeing {
+  readonly atMs: number;
+}
+
+/** Soonest first; none is before `nowMs`. */
+function knownEnds(freeing: readonly Freeing[], nowMs: number): readonly KnownEnd[] {
+  const ends: KnownEnd[] = [];
+  for (const { atMs, units, sequences } of freeing) {
+    if (atMs !== null) ends.push({ atMs: Math.max(atMs, nowMs), units, sequences });
+  }
+  return ends.sort((a, b) => a.atMs - b.atMs);
+}
+
+/** What is occupied once one more has ended. */
+function without(occupied: Occupancy, end: KnownEnd): Occupancy {
+  return {
+    units: occupied.units - end.units,
+    sequences: occupied.sequences - end.sequences,
+  };
 }
 
 /** Lets every lease of the timeline end that ends by `atMs`. */
 function advance(timeline: Timeline, atMs: number): void {
-  const ended = timeline.ends.filter((end) => end.atMs <= atMs);
-  timeline.ends = timeline.ends.filter((end) => end.atMs > atMs);
-  timeline.occupied = {
-    units: timeline.occupied.units - ended.reduce((sum, end) => sum + end.units, 0),
-    sequences: timeline.occupied.sequences - ended.reduce((sum, end) => sum + end.sequences, 0),
-  };
+  let ended = 0;
+  for (const end of timeline.ends) {
+    if (end.atMs > atMs) break;
+    timeline.occupied = without(timeline.occupied, end);
+    ended += 1;
+  }
+  if (ended > 0) timeline.ends = timeline.ends.slice(ended);
 }
 
 /** The soonest time from `fromMs` on at which the wanted units are free; null: never foreseen. */
 function soonest(timeline: Timeline, wanted: Occupancy, fromMs: number): number | null {
   const trial: Timeline = { ...timeline };
   advance(trial, fromMs);
-  if (fitsInto(trial.instance, trial.occupied, wanted)) return fromMs;
+  let { occupied } = trial;
+  if (fitsInto(trial.instance, occupied, wanted)) return fromMs;
   for (const end of trial.ends) {
-    advance(trial, end.atMs);
-    if (fitsInto(trial.instance, trial.occupied, wanted)) return end.atMs;
+    occupied = without(occupied, end);
+    if (fitsInto(trial.instance, occupied, wanted)) return end.atMs;
   }
   return null;
 }
@@ -63,11 +86,7 @@ export function predictWaitMs(
     instance,
     wanted,
     occupied: { units: instance.committedUnits, sequences: instance.sequences },
-    ends: instance.freeing
-      .flatMap(({ atMs, ...held }) =>
-        atMs === null ? [] : [{ ...held, atMs: Math.max(atMs, nowMs) }],
-      )
-      .sort((a, b) => a.atMs - b.atMs),
+    ends: knownEnds(instance.freeing, nowMs),
   }));
 
   let fromMs = nowMs;

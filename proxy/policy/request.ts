@@ -17,9 +17,24 @@ export interface RequestShape {
   /** As given by the request; null when it names none and the engine's default holds. */
   readonly temperature: number | null;
   readonly topP: number | null;
+  /** How long the model is asked to think; null: not said, or in a word that is not known. */
+  readonly reasoningEffort: ReasoningEffort | null;
   readonly hasTools: boolean;
   readonly hasResponseFormat: boolean;
 }
+
+export type ReasoningEffort = (typeof REASONING_EFFORTS)[number];
+
+/** From no thinking to the most; the words of all engines and APIs together. */
+export const REASONING_EFFORTS = [
+  'none',
+  'minimal',
+  'low',
+  'medium',
+  'high',
+  'xhigh',
+  'max',
+] as const;
 
 /** Sequences in flight that the request becomes on the engine. */
 export function sequencesOf(shape: RequestShape): number {

@@ -10,8 +10,8 @@ import type { Estimate, RequestShape } from './request.ts';
 export { assertNever } from '../memory/assert-never.ts';
 export type { Charge } from '../memory/charge.ts';
 export type { TokenBounds } from '../memory/token-bounds.ts';
-export type { Estimate, OutputForecast, RequestShape } from './request.ts';
-export { sequencesOf } from './request.ts';
+export type { Estimate, OutputForecast, ReasoningEffort, RequestShape } from './request.ts';
+export { REASONING_EFFORTS, sequencesOf } from './request.ts';
 
 export type Level = 'low' | 'medium' | 'high' | 'critical' | 'emergency';
 

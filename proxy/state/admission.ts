@@ -12,6 +12,7 @@ import type {
   TokenBounds,
 } from '../policy/types.ts';
 import { type AdmissionResult, waitOutcome } from './admission-result.ts';
+import type { DecisionLog } from './decision-log.ts';
 import type { AdmissionRequest, Judge, JudgeParts, Line } from './judge.ts';
 import type { Ledger } from './ledger.ts';
 import type { Metrics } from './metrics.ts';
@@ -31,6 +32,7 @@ export interface AdmissionParts extends JudgeParts {
   readonly ledger: Ledger;
   readonly predictor: Predictor;
   readonly metrics: Metrics;
+  readonly decisionLog: DecisionLog;
   readonly mode: 'enforce' | 'observe';
 }
 
@@ -68,14 +70,19 @@ export class Admission {
   /** Decides, waits if it must, and returns with a lease or a rejection. */
   async admit(request: AdmissionRequest, signal: AbortSignal): Promise<AdmissionResult> {
     const { judge, mode, pools } = this.#parts;
-    const bounds = await judge.tokens(request, this.#line, signal);
+    let bounds = request.shape.promptTokens;
+    let { decision, countMatters } = judge.first(request, this.#line);
+    if (countMatters) {
+      bounds = (await request.countTokens(signal)) ?? bounds;
+      // The world went on meanwhile.
+      decision = judge.decide(request, bounds, this.#line);
+    }
     if (signal.aborted) return { outcome: 'abandoned' };
-
-    const decision = judge.decide(request, bounds, this.#line);
-    if (this.#closed) return this.#reject(draining(decision), 0);
+    if (this.#closed) return this.#reject(request, draining(decision), 0);
     if (mode === 'observe') {
       const plain = untouched(pools, request, decision);
-      if (plain === null) return this.#reject(refusalOf(decision, 'no_healthy_instance'), 0);
+      if (plain === null)
+        return this.#reject(request, refusalOf(decision, 'no_healthy_instance'), 0);
       return this.#admit(request, plain, decision, 0);
     }
     switch (decision.action) {
@@ -84,7 +91,7 @@ export class Admission {
       case 'route':
         return this.#admit(request, decision, decision, 0);
       case 'reject':
-        return this.#reject(decision, 0);
+        return this.#reject(request, decision, 0);
       case 'queue':
         return this.#wait(request, bounds, decision, signal);
     }
@@ -93,7 +100,10 @@ export class Admission {
   /** The dry run: counts if it must, decides, takes nothing. */
   async explain(request: AdmissionRequest, signal: AbortSignal): Promise<Decision> {
     const { judge } = this.#parts;
-    return judge.decide(request, await judge.tokens(request, this.#line, signal), this.#line);
+    const { decision, countMatters } = judge.first(request, this.#line);
+    if (!countMatters) return decision;
+    const counted = await request.countTokens(signal);
+    return judge.decide(request, counted ?? request.shape.promptTokens, this.#line);
   }
 
   /** Admits whoever of the queue fits now: memory was freed, or a reading arrived. */
@@ -121,7 +131,7 @@ export class Admission {
   ): Promise<AdmissionResult> {
     const { clock, metrics, judge, predictor, pools } = this.#parts;
     const { charge, pool } = decision;
-    metrics.decided(decision);
+    this.#tell(request, decision, 0, false);
     const waiting = {
       units: charge.peakUnits,
       sequences: charge.sequences,
@@ -141,10 +151,10 @@ export class Admission {
         // Those behind may need less than the one that gave up.
         this.pump();
         const now = judge.decide(request, bounds, this.#line);
-        return this.#reject(refusalOf(now, 'queue_deadline'), queuedMs);
+        return this.#reject(request, refusalOf(now, 'queue_deadline'), queuedMs);
       }
       case 'closed':
-        return this.#reject(draining(decision), queuedMs);
+        return this.#reject(request, draining(decision), queuedMs);
     }
   }
 
@@ -162,7 +172,7 @@ export class Admission {
     if (decision.action === 'queue') return null;
     if (decision.action !== 'reject') return this.#admit(request, decision, decision, queuedMs);
     const isFinal = decision.reason === 'never_fits' || decision.reason === 'session_kv_limit';
-    return isFinal ? this.#reject(decision, queuedMs) : null;
+    return isFinal ? this.#reject(request, decision, queuedMs) : null;
   }
 
   #admit(
@@ -173,18 +183,23 @@ export class Admission {
   ): AdmissionResult {
     const instance = this.#parts.pools.get(decision.instance);
     if (instance === undefined || !isServing(instance)) {
-      return this.#reject(refusalOf(decision, 'no_healthy_instance'), queuedMs);
+      return this.#reject(request, refusalOf(decision, 'no_healthy_instance'), queuedMs);
     }
     const lease = takeLease(this.#parts, request, decision, instance);
-    this.#parts.metrics.decided(reported);
     const observed = reported !== decision;
+    this.#tell(request, reported, queuedMs, observed);
     const admitted = { decision, reported, instance, lease, queuedMs, observed };
     return { outcome: 'admitted', admitted };
   }
 
-  #reject(decision: RejectDecision, queuedMs: number): AdmissionResult {
-    this.#parts.metrics.decided(decision);
+  #reject(request: AdmissionRequest, decision: RejectDecision, queuedMs: number): AdmissionResult {
+    this.#tell(request, decision, queuedMs, false);
     return { outcome: 'rejected', decision, queuedMs };
+  }
+
+  #tell(request: AdmissionRequest, decision: Decision, queuedMs: number, observed: boolean): void {
+    this.#parts.metrics.decided(decision);
+    this.#parts.decisionLog.decided(request, decision, queuedMs, observed);
   }
 }
 

@@ -7,7 +7,7 @@ import type { Clock } from './clock.ts';
 import type { Ledger } from './ledger.ts';
 import type { Instance, Pools, StampedReading } from './pools.ts';
 
-type Own = Pick<StampedReading, 'ownHeldUnits' | 'ownSequences'>;
+type Own = Required<Pick<StampedReading, 'ownHeldUnits' | 'ownSequences' | 'generatedAtStart'>>;
 
 /** Ends a reading: all ranks of the backend get theirs, and what else changed with it. */
 export type EndReading = (
@@ -24,6 +24,9 @@ export function beginReading(
   const ownOf = ({ name }: Instance): Own => ({
     ownHeldUnits: ledger.mostHeldUnits(name),
     ownSequences: ledger.totals(name).sequences,
+    generatedAtStart: new Map(
+      [...ledger.leases(name)].map((lease) => [lease, lease.generatedTokens]),
+    ),
   });
   const startedAtMs = clock.nowMs();
   const before = new Map(pools.ranksOf(backend).map((rank) => [rank.name, ownOf(rank)]));
@@ -31,7 +34,7 @@ export function beginReading(
     const finishedAtMs = clock.nowMs();
     for (const rank of pools.ranksOf(backend)) {
       const after = ownOf(rank);
-      const { ownHeldUnits, ownSequences } = before.get(rank.name) ?? after;
+      const { ownHeldUnits, ownSequences, generatedAtStart } = before.get(rank.name) ?? after;
       pools.update(rank.name, {
         ...change,
         latest: {
@@ -40,6 +43,7 @@ export function beginReading(
           finishedAtMs,
           ownHeldUnits: Math.max(ownHeldUnits, after.ownHeldUnits),
           ownSequences: Math.max(ownSequences, after.ownSequences),
+          generatedAtStart,
         },
       });
     }

@@ -7,6 +7,7 @@ import type { GpuMargins } from '../policy/budget.ts';
 import { dynamicPressure, poolPressure } from '../policy/pressure.ts';
 import type { Capacity } from '../policy/types.ts';
 import { assertNever } from '../policy/types.ts';
+import type { Calibration } from './calibration.ts';
 import type { Clock } from './clock.ts';
 import type { EngineProcesses } from './engine-processes.ts';
 import { GpuBudgets } from './gpu-budgets.ts';
@@ -29,20 +30,23 @@ export interface CapacitiesParts {
   readonly pools: Pools;
   readonly ledger: Ledger;
   readonly processes: EngineProcesses;
+  readonly calibration: Pick<Calibration, 'divisorOf'>;
   readonly clock: Clock;
 }
 
 export class Capacities {
   readonly #gpu: GpuMonitor;
   readonly #ledger: Ledger;
+  readonly #calibration: CapacitiesParts['calibration'];
   readonly #clock: Clock;
   readonly #options: CapacitiesOptions;
   readonly #budgets: GpuBudgets;
 
   constructor(parts: CapacitiesParts, options: CapacitiesOptions) {
-    const { gpu, ledger, clock } = parts;
+    const { gpu, ledger, calibration, clock } = parts;
     this.#gpu = gpu;
     this.#ledger = ledger;
+    this.#calibration = calibration;
     this.#clock = clock;
     this.#options = options;
     this.#budgets = new GpuBudgets(parts, options);
@@ -89,11 +93,13 @@ export class Capacities {
     return this.#withoutReading(last, 'no current reading of the GPU');
   }
 
-  #poolCapacity({ latest }: ServingInstance): Capacity {
-    const units = latest?.reading.capacityUnits ?? null;
-    if (latest === null || units === null) {
+  #poolCapacity({ name, latest }: ServingInstance): Capacity {
+    const poolUnits = latest?.reading.capacityUnits ?? null;
+    if (latest === null || poolUnits === null) {
       return { state: 'unlimited', why: 'the engine does not tell the size of its pool' };
     }
+    // Requests hold more than they are charged: the same pool has room for fewer.
+    const units = Math.floor(poolUnits / this.#calibration.divisorOf(name));
     const told = { units, aloneUnits: units };
     const ageMs = this.#clock.nowMs() - latest.finishedAtMs;
     if (ageMs <= this.#options.staleAfterMs) return { state: 'known', ...told };

@@ -1,11 +1,12 @@
 /**
  * Looks at the world as it is now and lets policy decide on a request. Takes
- * nothing. Exact tokens are counted only where the two ends of the estimate
- * would be decided differently.
+ * nothing. Exact tokens are worth counting only where the two ends of the
+ * estimate would be decided differently.
  */
 import { decide } from '../policy/decide.ts';
 import { sameOutcome } from '../policy/outcomes.ts';
 import type {
+  DecideInput,
   Decision,
   PolicyConfig,
   RequestShape,
@@ -13,6 +14,7 @@ import type {
   Waiting,
 } from '../policy/types.ts';
 import type { Clock } from './clock.ts';
+import type { LengthForecasts } from './lengths/length-forecasts.ts';
 import type { Log } from './log.ts';
 import { isServing, type Pools, type ServingInstance } from './pools.ts';
 import type { Sessions } from './sessions.ts';
@@ -40,9 +42,17 @@ export interface JudgeParts {
   readonly pools: Pools;
   readonly sessions: Sessions;
   readonly views: Views;
+  readonly lengths: LengthForecasts;
   readonly clock: Clock;
   readonly log: Log;
   readonly policy: PolicyConfig;
+}
+
+export interface FirstDecision {
+  /** At the upper bound of the prompt. */
+  readonly decision: Decision;
+  /** Whether to count the prompt, and then to decide again. */
+  readonly countMatters: boolean;
 }
 
 export class Judge {
@@ -52,42 +62,44 @@ export class Judge {
     this.#parts = parts;
   }
 
+  /** The decision at this moment for a request of so many prompt tokens at most. */
+  decide(request: AdmissionRequest, bounds: TokenBounds, line: Line): Decision {
+    return decide(this.#look(request, bounds, line));
+  }
+
   /**
-   * The decision at this moment for a request of so many prompt tokens at most.
-   * @param promptTokens to decide with, where it is not the upper bound
+   * The decision on a request by the bounds it came with, and whether an exact
+   * count might change it: both ends of the bounds are decided on as of one moment.
    */
-  decide(
-    request: AdmissionRequest,
-    bounds: TokenBounds,
-    line: Line,
-    promptTokens = bounds.hi,
-  ): Decision {
-    const { views, sessions, policy, clock } = this.#parts;
+  first(request: AdmissionRequest, line: Line): FirstDecision {
+    const bounds = request.shape.promptTokens;
+    const input = this.#look(request, bounds, line);
+    const decision = decide(input);
+    const { lo, hi, source } = bounds;
+    // An engine's count may leave out what its model's images take.
+    if (lo === hi || source === 'media') return { decision, countMatters: false };
+    // Whoever has to wait has the time to be counted, and may then need less.
+    const countMatters =
+      decision.action === 'queue' || !sameOutcome(decide({ ...input, promptTokens: lo }), decision);
+    return { decision, countMatters };
+  }
+
+  /** The request at its upper bound in the world as it is now. */
+  #look(request: AdmissionRequest, bounds: TokenBounds, line: Line): DecideInput {
+    const { views, sessions, lengths, policy, clock } = this.#parts;
     this.refreshLevels();
-    return decide({
+    const outputTokens = lengths.forecastOf(request.shape, request.path, bounds);
+    return {
       shape: request.shape,
-      estimate: { promptTokens: bounds, outputTokens: null },
-      promptTokens,
+      estimate: { promptTokens: bounds, outputTokens },
+      promptTokens: bounds.hi,
       session: request.session === null ? null : sessions.view(request.session.key),
       neverDegrade: request.neverDegrade,
       pools: views.pools(request.path, line.waitingFor),
       queueLength: line.length,
       nowMs: clock.nowMs(),
       config: policy,
-    });
-  }
-
-  /** What to decide with: the bounds as they are, or a count where it matters. */
-  async tokens(request: AdmissionRequest, line: Line, signal: AbortSignal): Promise<TokenBounds> {
-    const bounds = request.shape.promptTokens;
-    const { lo, hi, source } = bounds;
-    // An engine's count may leave out what its model's images take.
-    if (lo === hi || source === 'media') return bounds;
-    const atLo = this.decide(request, bounds, line, lo);
-    const atHi = this.decide(request, bounds, line, hi);
-    // Whoever has to wait has the time to be counted, and may then need less.
-    if (sameOutcome(atLo, atHi) && atHi.action !== 'queue') return bounds;
-    return (await request.countTokens(signal)) ?? bounds;
+    };
   }
 
   /** Brings every instance's level up to date with ledger and readings. */

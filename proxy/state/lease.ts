@@ -5,6 +5,7 @@
  */
 import { heldUnits } from '../memory/charge.ts';
 import type { KvLayout } from '../memory/kv-layout.ts';
+import type { LengthKey } from '../policy/length-key.ts';
 import type { Charge } from '../policy/types.ts';
 
 export interface LeaseTerms {
@@ -13,6 +14,8 @@ export interface LeaseTerms {
   readonly layout: KvLayout;
   readonly charge: Charge;
   readonly sessionKey: string | null;
+  /** What its output's length is forecast by; left out where it is not. */
+  readonly lengthKey?: LengthKey;
   /** Whether its tokens are seen as they come. */
   readonly streams: boolean;
   readonly takenAtMs: number;

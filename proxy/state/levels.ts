@@ -1,6 +1,11 @@
 /** The level of each instance, and the concurrency that its level allows. */
 import { concurrencyCap } from '../policy/degrade.ts';
-import { type LevelState, type LevelThresholds, nextLevel } from '../policy/pressure.ts';
+import {
+  type LevelRules,
+  type LevelState,
+  type LevelThresholds,
+  nextLevel,
+} from '../policy/pressure.ts';
 import type { Level, PolicyConfig } from '../policy/types.ts';
 
 export interface LevelsOptions {
@@ -34,10 +39,16 @@ export interface LevelSignal {
 
 export class Levels {
   readonly #options: LevelsOptions;
+  readonly #rules: Readonly<Record<LevelSignal['memoryModel'], LevelRules>>;
   readonly #instances = new Map<string, InstanceLevel>();
 
   constructor(options: LevelsOptions) {
     this.#options = options;
+    const { pressure, poolPressure, hysteresis, minDwellMs } = options;
+    this.#rules = {
+      dynamic: { thresholds: pressure, hysteresis, minDwellMs },
+      pool: { thresholds: poolPressure, hysteresis, minDwellMs },
+    };
   }
 
   /**
@@ -47,8 +58,6 @@ export class Levels {
   observe(instance: string, signal: LevelSignal, nowMs: number): { before: Level; after: Level } {
     const known = this.#of(instance, nowMs);
     const before = known.state.level;
-    const thresholds =
-      signal.memoryModel === 'dynamic' ? this.#options.pressure : this.#options.poolPressure;
     // A preemption means that the pool was too small for what was promised, whatever the forecast says.
     const preempted =
       signal.preemptions !== null &&
@@ -60,7 +69,7 @@ export class Levels {
       known.state,
       signal.pressure,
       preempted ? 'medium' : 'low',
-      { ...this.#options, thresholds },
+      this.#rules[signal.memoryModel],
       nowMs,
     );
     if (known.state.level === 'low') rememberUsual(known.usual, signal.sequences, nowMs);
@@ -79,7 +88,7 @@ export class Levels {
   concurrencyCap(instance: string): number | null {
     const { maxConcurrency, degrade } = this.#options;
     const usual = this.#instances.get(instance)?.usual ?? [];
-    const usualSequences = Math.max(0, ...usual.map(({ sequences }) => sequences));
+    const usualSequences = usual.reduce((most, { sequences }) => Math.max(most, sequences), 0);
     return concurrencyCap(
       this.level(instance),
       maxConcurrency,

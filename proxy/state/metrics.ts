@@ -70,4 +70,6 @@ export interface InstanceSample extends InstanceTags {
   readonly reservedBytes: number | null;
   readonly usedBytes: number | null;
   readonly capacityBytes: number | null;
+  /** Whether what the engine shows is not explained by the model of its memory. */
+  readonly calibrationAlarm: boolean | null;
 }

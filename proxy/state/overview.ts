@@ -2,6 +2,7 @@
 import { unitBytes } from '../memory/charge.ts';
 import { capacityUnits } from '../policy/reserve.ts';
 import type { Admission } from './admission.ts';
+import type { Calibration, CalibrationView } from './calibration.ts';
 import type { Capacities } from './capacities.ts';
 import type { Clock } from './clock.ts';
 import type { GpuMonitor } from './gpu-monitor.ts';
@@ -18,6 +19,7 @@ export interface OverviewParts {
   readonly ledger: Ledger;
   readonly gpu: GpuMonitor;
   readonly capacities: Capacities;
+  readonly calibration: Pick<Calibration, 'of'>;
   readonly levels: Levels;
   readonly sessions: Sessions;
   readonly views: Views;
@@ -39,6 +41,8 @@ export interface InstanceOverview extends InstanceSample {
   readonly maxSequences: number | null;
   readonly concurrencyCap: number | null;
   readonly leases: number;
+  /** What its figures say of the memory model; null while its engine is not known. */
+  readonly calibration: CalibrationView | null;
 }
 
 export class Overview {
@@ -76,7 +80,8 @@ export class Overview {
   }
 
   #instance(instance: Instance): InstanceOverview {
-    const { ledger, capacities, levels, views } = this.#parts;
+    const { ledger, capacities, calibration, levels, views } = this.#parts;
+    const calibrated = calibration.of(instance.name);
     const totals = ledger.totals(instance.name);
     const serving = isServing(instance) ? instance : null;
     const capacity = serving === null ? null : capacities.of(serving);
@@ -105,6 +110,8 @@ export class Overview {
       maxSequences: instance.latest?.reading.maxSequences ?? null,
       concurrencyCap: levels.concurrencyCap(instance.name),
       leases: ledger.leases(instance.name).size,
+      calibration: calibrated,
+      calibrationAlarm: calibrated === null ? null : calibrated.alarm !== null,
     };
   }
 }

@@ -1,64 +1,51 @@
 /**
- * What was learned of each instance: how long prompts and tokens take there,
- * and how long answers are. Nothing is predicted before something was seen.
+ * What was learned of each instance: how long prompts and tokens take there
+ * (speeds.ts), and how long its answers were lately. What a request is likely
+ * to bring, whatever the instance, is in length-forecasts.ts. Nothing is
+ * predicted before something was seen.
  */
 import { assertNever } from '../policy/types.ts';
+import { Speeds, type Timing } from './speeds.ts';
 
-const SMOOTHING = 0.2;
 const OUTPUTS_KEPT = 512;
 const OUTPUTS_NEEDED = 20;
 
-export interface Settled {
-  readonly promptTokens: number;
-  readonly outputTokens: number;
-  /** Time to the first token; null when the answer was not streamed. */
-  readonly ttftMs: number | null;
-  readonly totalMs: number;
+export interface Settled extends Timing {
   /** What ended the answer: the model itself, the limit it was asked with, or one that kvgate set. */
   readonly endedBy: 'itself' | 'asked_limit' | 'set_limit';
 }
 
-interface Learned {
-  prefillMsPerToken: number | null;
-  decodeMsPerToken: number | null;
+interface Outputs {
   /** The latest output lengths, a ring. */
-  readonly outputs: number[];
+  readonly tokens: number[];
   next: number;
   q99: number | null;
 }
 
 export class Predictor {
-  readonly #learned = new Map<string, Learned>();
+  readonly #speeds = new Speeds();
+  readonly #outputs = new Map<string, Outputs>();
 
   /** Learns from a request that ran to its end. */
   settled(instance: string, sample: Settled): void {
-    const learned = this.#of(instance);
-    const prefillMs = sample.ttftMs ?? (learned.prefillMsPerToken ?? 0) * sample.promptTokens;
-    if (sample.ttftMs !== null && sample.promptTokens > 0) {
-      learned.prefillMsPerToken = smoothed(
-        learned.prefillMsPerToken,
-        sample.ttftMs / sample.promptTokens,
-      );
-    }
-    if (sample.outputTokens <= 0) return;
-    const decodeMs = Math.max(0, sample.totalMs - prefillMs);
-    learned.decodeMsPerToken = smoothed(learned.decodeMsPerToken, decodeMs / sample.outputTokens);
-    const length = lengthOf(sample);
+    this.#speeds.learn(instance, sample);
+    const length = sample.outputTokens <= 0 ? null : lengthOf(sample);
     if (length === null) return;
-    learned.outputs[learned.next] = length;
-    learned.next = (learned.next + 1) % OUTPUTS_KEPT;
-    learned.q99 = null;
+    const outputs = this.#of(instance);
+    outputs.tokens[outputs.next] = length;
+    outputs.next = (outputs.next + 1) % OUTPUTS_KEPT;
+    outputs.q99 = null;
   }
 
   /** The 99th percentile of the latest output lengths; null until 20 were seen. */
   outputTokensQ99(instance: string): number | null {
-    const learned = this.#of(instance);
-    if (learned.outputs.length < OUTPUTS_NEEDED) return null;
-    if (learned.q99 === null) {
-      const sorted = [...learned.outputs].sort((a, b) => a - b);
-      learned.q99 = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.99))] ?? null;
+    const outputs = this.#of(instance);
+    if (outputs.tokens.length < OUTPUTS_NEEDED) return null;
+    if (outputs.q99 === null) {
+      const sorted = [...outputs.tokens].sort((a, b) => a - b);
+      outputs.q99 = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.99))] ?? null;
     }
-    return learned.q99;
+    return outputs.q99;
   }
 
   /**
@@ -85,23 +72,20 @@ export class Predictor {
   }
 
   /** Predicted time from forwarding to the last token; null before anything was learned. */
-  durationMs(instance: string, promptTokens: number, outputTokens: number): number | null {
-    const { prefillMsPerToken, decodeMsPerToken } = this.#of(instance);
-    if (decodeMsPerToken === null) return null;
-    return (prefillMsPerToken ?? 0) * promptTokens + decodeMsPerToken * outputTokens;
+  durationMs(...request: Parameters<Speeds['durationMs']>): number | null {
+    return this.#speeds.durationMs(...request);
   }
 
-  #of(instance: string): Learned {
-    const known = this.#learned.get(instance);
+  /** The output that is likely to exist so long after forwarding; 0 before anything was learned. */
+  outputTokensAfter(...request: Parameters<Speeds['outputTokensAfter']>): number {
+    return this.#speeds.outputTokensAfter(...request);
+  }
+
+  #of(instance: string): Outputs {
+    const known = this.#outputs.get(instance);
     if (known !== undefined) return known;
-    const fresh: Learned = {
-      prefillMsPerToken: null,
-      decodeMsPerToken: null,
-      outputs: [],
-      next: 0,
-      q99: null,
-    };
-    this.#learned.set(instance, fresh);
+    const fresh: Outputs = { tokens: [], next: 0, q99: null };
+    this.#outputs.set(instance, fresh);
     return fresh;
   }
 }
@@ -122,8 +106,4 @@ function lengthOf({ endedBy, outputTokens }: Settled): number | null {
     default:
       return assertNever(endedBy);
   }
-}
-
-function smoothed(before: number | null, sample: number): number {
-  return before === null ? sample : before + SMOOTHING * (sample - before);
 }

@@ -1,5 +1,6 @@
 /** Notices when nothing listens at an engine's address any more. */
 import type { EngineIo, EngineReply } from '../../backend-adapters/adapter.ts';
+import type { GgufMetadata } from '../memory/gguf/metadata.ts';
 
 /** Causes of causes that are looked into. */
 const MAX_DEPTH = 4;
@@ -28,6 +29,10 @@ export class RefusalWatch implements EngineIo {
 
   commandLine(): Promise<readonly string[] | null> {
     return this.#io.commandLine();
+  }
+
+  async modelMetadata(path: string, signal: AbortSignal): Promise<GgufMetadata | null> {
+    return (await this.#io.modelMetadata?.(path, signal)) ?? null;
   }
 
   async #watch(reply: Promise<EngineReply>): Promise<EngineReply> {

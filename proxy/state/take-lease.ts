@@ -1,4 +1,5 @@
 /** Opens a lease in the ledger and in its session, and closes it in both. */
+import { lengthKey } from '../policy/length-key.ts';
 import { residentKvBytes } from '../policy/session-rules.ts';
 import type { AdmitDecision } from '../policy/types.ts';
 import type { Clock } from './clock.ts';
@@ -18,7 +19,7 @@ export interface LeaseRooms {
 export function takeLease(
   { ledger, sessions, clock }: LeaseRooms,
   request: AdmissionRequest,
-  { charge }: AdmitDecision,
+  { charge, estimate }: AdmitDecision,
   instance: ServingInstance,
 ): Lease {
   const takenAtMs = clock.nowMs();
@@ -32,6 +33,7 @@ export function takeLease(
     layout: instance.facts.layout,
     charge,
     sessionKey: request.session?.key ?? null,
+    lengthKey: lengthKey(request.shape, request.path, estimate.promptTokens.expected),
     streams: request.shape.stream,
     takenAtMs,
   });

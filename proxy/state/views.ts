@@ -3,7 +3,9 @@ import type { Freeing, InstanceView, PoolView, Waiting } from '../policy/types.t
 import type { Capacities } from './capacities.ts';
 import type { Clock } from './clock.ts';
 import type { Lease } from './lease.ts';
+import { LeaseEnds } from './lease-ends.ts';
 import type { Ledger } from './ledger.ts';
+import type { LengthForecasts } from './lengths/length-forecasts.ts';
 import type { Levels } from './levels.ts';
 import { isServing, type Pools, routeIn, type ServingInstance } from './pools.ts';
 import type { Predictor } from './predictor.ts';
@@ -20,6 +22,7 @@ export interface ViewsParts {
   readonly capacities: Capacities;
   readonly levels: Levels;
   readonly predictor: Predictor;
+  readonly lengths: LengthForecasts;
   readonly clock: Clock;
 }
 
@@ -29,14 +32,16 @@ export class Views {
   readonly #capacities: Capacities;
   readonly #levels: Levels;
   readonly #predictor: Predictor;
+  readonly #ends: LeaseEnds;
   readonly #clock: Clock;
 
-  constructor({ pools, ledger, capacities, levels, predictor, clock }: ViewsParts) {
+  constructor({ pools, ledger, capacities, levels, predictor, lengths, clock }: ViewsParts) {
     this.#pools = pools;
     this.#ledger = ledger;
     this.#capacities = capacities;
     this.#levels = levels;
     this.#predictor = predictor;
+    this.#ends = new LeaseEnds(predictor, lengths);
     this.#clock = clock;
   }
 
@@ -97,10 +102,8 @@ export class Views {
   }
 
   #freeing(lease: Lease): Freeing {
-    const { instance, charge, takenAtMs } = lease.terms;
-    const { generatedTokens } = lease;
-    const durationMs = this.#predictor.likelyDurationMs(instance, charge, generatedTokens);
-    const endMs = durationMs === null ? null : takenAtMs + durationMs;
+    const { charge } = lease.terms;
+    const endMs = this.#ends.predictedMs(lease, this.#clock.nowMs());
     return {
       // Overdue: its prediction was wrong, and there is no better one.
       atMs: endMs === null || endMs <= this.#clock.nowMs() ? null : endMs,

@@ -103,6 +103,11 @@ export function createInstruments() {
       reserved: gauge('kvgate_kv_reserved_bytes', 'KV memory promised to requests.', MODEL),
       used: gauge('kvgate_kv_used_bytes', 'KV memory in use.', MODEL),
       capacity: gauge('kvgate_kv_capacity_bytes', 'KV memory that may be promised.', MODEL),
+      calibrationAlarm: gauge(
+        'kvgate_calibration_alarm',
+        'Whether the memory model does not explain what the engine shows.',
+        MODEL,
+      ),
       gpuUsed: gauge('kvgate_gpu_memory_used_bytes', 'GPU memory in use.', ['gpu']),
       gpuTotal: gauge('kvgate_gpu_memory_total_bytes', 'GPU memory.', ['gpu']),
       probeAge: gauge('kvgate_probe_age_seconds', 'Age of the newest reading.', ['source']),

@@ -73,6 +73,9 @@ function mirror(snapshot: MetricsSnapshot, mirrors: Instruments['mirrors']): voi
     if (sample.reservedBytes !== null) mirrors.reserved.set(tags, sample.reservedBytes);
     if (sample.usedBytes !== null) mirrors.used.set(tags, sample.usedBytes);
     if (sample.capacityBytes !== null) mirrors.capacity.set(tags, sample.capacityBytes);
+    if (sample.calibrationAlarm !== null) {
+      mirrors.calibrationAlarm.set(tags, sample.calibrationAlarm ? 1 : 0);
+    }
   }
   for (const { gpu, usedBytes, totalBytes } of snapshot.gpus) {
     if (usedBytes !== null) mirrors.gpuUsed.set({ gpu }, usedBytes);

@@ -10,6 +10,7 @@ const NO_OUTPUT = {
   stream: false,
   temperature: null,
   topP: null,
+  reasoningEffort: null,
   hasTools: false,
   hasResponseFormat: false,
 };

@@ -3,8 +3,11 @@ import { describe, expect, test } from '@jest/globals';
 import type { EngineHints } from '../../backend-adapters/adapter.ts';
 import { DEFAULT_FRAMING } from '../../backend-adapters/framing.ts';
 import { llamacpp } from '../../backend-adapters/llamacpp.ts';
+import { findModel } from '../../proxy/memory/catalog/catalog.ts';
+import type { GgufMetadata } from '../../proxy/memory/gguf/metadata.ts';
 import { answersOf, NO_HINTS } from '../support/engines-under-test.ts';
 import { type Answers, fakeEngine, json, recorded, reply } from '../support/fake-engine-io.ts';
+import { ggufMetadata } from '../support/gguf-header.ts';
 import {
   ANY_FACTS,
   CHAT,
@@ -22,9 +25,15 @@ async function probed(
     readonly answers?: Answers;
     readonly commandLine?: readonly string[] | null;
     readonly hints?: Partial<EngineHints>;
+    /** What the model's file holds, where it can be read. */
+    readonly metadata?: GgufMetadata;
   } = {},
 ) {
-  const io = fakeEngine({ ...HEALTHY, ...changed.answers }, changed.commandLine ?? null);
+  const { metadata = null } = changed;
+  const io = {
+    ...fakeEngine({ ...HEALTHY, ...changed.answers }, changed.commandLine ?? null),
+    modelMetadata: async (path: string) => (path.startsWith('/models/') ? metadata : null),
+  };
   const result = await llamacpp.probe(io, { ...NO_HINTS, ...changed.hints }, signal);
   if (!result.ok) throw new Error(result.why);
   const { layout } = result.facts;
@@ -223,17 +232,55 @@ describe('probe', () => {
     expect(reading).toMatchObject({ usedUnits: null, runningSequences: 1 });
   });
 
-  test('an unknown model is null, with a warning', async () => {
-    const { facts, layout } = await probed({
-      answers: {
-        'GET /props': json({
-          default_generation_settings: { n_ctx: 4096 },
-          total_slots: 1,
-          model_path: '/models/m.gguf',
-        }),
-        'GET /v1/models': reply(404, ''),
-      },
+  const UNKNOWN_MODEL: Answers = {
+    'GET /props': json({
+      default_generation_settings: { n_ctx: 4096 },
+      total_slots: 1,
+      model_path: '/models/m.gguf',
+    }),
+    'GET /v1/models': reply(404, ''),
+  };
+  const LLAMA = ggufMetadata('llama', {
+    'general.name': 'Mine',
+    block_count: 4,
+    context_length: 8192,
+    embedding_length: 512,
+    feed_forward_length: 2048,
+    'attention.head_count': 8,
+    'attention.head_count_kv': 2,
+    vocab_size: 32_000,
+  });
+
+  test('the file of any model tells its geometry, where it can be read', async () => {
+    const { facts, layout } = await probed({ answers: UNKNOWN_MODEL, metadata: LLAMA });
+    expect(layout.spec).toMatchObject({
+      id: 'Mine',
+      groups: [{ layers: 4, kvHeads: 2, keyDim: 64 }],
+      source: '/models/m.gguf',
     });
+    expect(facts.warnings.join()).not.toContain('--model-config');
+  });
+
+  test('it goes before the name of the model, and after the word of the operator', async () => {
+    expect((await probed({ metadata: LLAMA })).layout.spec).toMatchObject({ id: 'Mine' });
+    const told = findModel('gpt-oss-120b');
+    const { layout } = await probed({ metadata: LLAMA, hints: { modelSpec: told } });
+    expect(layout.spec).toBe(told);
+  });
+
+  test.each([
+    ['no file', undefined],
+    ['a file of an architecture that is not supported', ggufMetadata('deepseek4', {})],
+    ['a file that lacks a number', ggufMetadata('llama', { block_count: 4 })],
+  ])('%s leaves it to the name', async (_, metadata) => {
+    const changed = metadata === undefined ? {} : { metadata };
+    expect((await probed(changed)).layout.spec).toMatchObject({ id: 'gpt-oss-20b' });
+    const { layout } = await probed({ answers: UNKNOWN_MODEL, ...changed });
+    expect(layout.spec).toBeNull();
+  });
+
+  test('an unknown model is null, with a warning', async () => {
+    const { facts, layout } = await probed({ answers: UNKNOWN_MODEL });
     expect(layout).toMatchObject({ spec: null, slots: 1 });
     expect(facts.modelId).toBe('/models/m.gguf');
     expect(facts.warnings).toContainEqual(expect.stringContaining('--model-config'));
@@ -310,6 +357,30 @@ describe('who shares the cells', () => {
   ])('with %j an element takes %d bytes', async (flags, kvBytesPerElement) => {
     const { layout } = await probed({ commandLine: ['llama-server', ...flags] });
     expect(layout.kvBytesPerElement).toBe(kvBytesPerElement);
+  });
+
+  test.each([
+    [['-ctk', 'q8_0', '-ctv', 'q4_0'], 34 / 32, 18 / 32],
+    [['-ctk', 'q8_0'], 34 / 32, 2],
+    [['-ctv', 'f32'], 2, 4],
+  ])('with %j keys and values are told apart', async (flags, key, value) => {
+    const { layout } = await probed({ commandLine: ['llama-server', ...flags] });
+    expect(layout.kvTypes).toEqual({ keyBytesPerElement: key, valueBytesPerElement: value });
+  });
+
+  test.each([
+    [[], undefined],
+    [['-ub', '2048'], 2048],
+    [['--ubatch-size', '256'], 256],
+    [['-b', '100'], 100],
+    [['-b', '4096'], 512],
+    [['--batch-size', '1024', '-ub', '2048'], 1024],
+    [['-ub', '0'], 2048],
+    [['-ub', '0', '-b', '1024'], 1024],
+    [['-ub', '4096'], 2048],
+  ])('with %j a physical batch has %p tokens', async (flags, ubatchTokens) => {
+    const { layout } = await probed({ commandLine: ['llama-server', ...flags] });
+    expect(layout.ubatchTokens).toBe(ubatchTokens);
   });
 
   test('an unknown cache type is said', async () => {

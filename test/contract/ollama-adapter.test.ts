@@ -8,6 +8,7 @@ import type {
 } from '../../backend-adapters/adapter.ts';
 import { ollama } from '../../backend-adapters/ollama.ts';
 import { splice } from '../../proxy/json/splice.ts';
+import type { GgufMetadata, GgufValue } from '../../proxy/memory/gguf/metadata.ts';
 import type { RequestShape } from '../../proxy/policy/types.ts';
 import { answersOf, NO_HINTS } from '../support/engines-under-test.ts';
 import { type Answers, fakeEngine, json, recorded } from '../support/fake-engine-io.ts';
@@ -368,6 +369,19 @@ describe('the server', () => {
     expect(unseen.facts.warnings.join()).toMatch(/OLLAMA_NUM_PARALLEL.*OLLAMA_KV_CACHE_TYPE/);
   });
 
+  test('has batches by the context of all slots, unless its runner tells their size', async () => {
+    const batchAt = async (context: number, parallel: number, args: readonly string[] = []) => {
+      const model = { name: 'gpt-oss:20b', context_length: context, size_vram: 1 };
+      const hints = { ...NO_HINTS, ollamaNumParallel: parallel };
+      const { facts } = await probed(models(model), hints, args);
+      return facts.layout.model === 'slots' ? facts.layout.ubatchTokens : null;
+    };
+    expect(await batchAt(4096, 1)).toBe(512);
+    expect(await batchAt(4096, 2)).toBe(1024);
+    expect(await batchAt(16_384, 4)).toBe(2048);
+    expect(await batchAt(16_384, 4, ['llama-server', '-b', '512', '-ub', '512'])).toBe(512);
+  });
+
   test('runs one at a time where the model can do no more', async () => {
     const model = { name: 'v', context_length: 4096, details: { family: 'qwen3vl' } };
     const { facts } = await probed(models(model), { ...NO_HINTS, ollamaNumParallel: 4 });
@@ -421,6 +435,69 @@ describe('the geometry of a model that is not in the catalogue', () => {
     ]);
   });
 
+  test('with a KV head for each query head where it tells of none', async () => {
+    const info = { ...LLAMA, 'llama.attention.head_count_kv': undefined };
+    expect((await specOf(info))?.groups).toMatchObject([{ layers: 4, kvHeads: 8 }]);
+  });
+
+  test('with latent KV, and states in place of KV', async () => {
+    const named = (name: string, more: object) => ({
+      ...Object.fromEntries(
+        Object.entries(LLAMA).map(([key, value]) => [key.replace('llama.', `${name}.`), value]),
+      ),
+      'general.architecture': name,
+      ...more,
+    });
+    const latent = named('deepseek2', {
+      'deepseek2.attention.head_count_kv': 1,
+      'deepseek2.attention.kv_lora_rank': 512,
+      'deepseek2.attention.key_length': 576,
+      'deepseek2.attention.key_length_mla': 192,
+      'deepseek2.attention.value_length_mla': 128,
+    });
+    expect((await specOf(latent))?.groups).toMatchObject([
+      { layers: 4, kvHeads: 1, keyDim: 576, valueDim: 0 },
+    ]);
+    const hybrid = named('qwen3next', {
+      'qwen3next.ssm.conv_kernel': 4,
+      'qwen3next.ssm.inner_size': 64,
+      'qwen3next.ssm.state_size': 8,
+    });
+    expect(await specOf(hybrid)).toMatchObject({
+      groups: [{ layers: 1 }],
+      states: [{ layers: 3, convChannels: 64, convKernel: 4, recurrentElements: 512 }],
+    });
+  });
+
+  test('from the file itself, where it can be read, for lists that are left out', async () => {
+    const info = { ...LLAMA, 'llama.attention.head_count_kv': null };
+    const blob = '/models/blobs/sha256-0123';
+    const modelfile = `# FROM mine:latest\n\nFROM ${blob}\nTEMPLATE x\nFROM /projector\n`;
+    const answers = {
+      ...models({ name: 'mine:latest', context_length: 8192 }),
+      'POST /api/show': shown(info, { modelfile }),
+    };
+    const kvHeads = { 'llama.attention.head_count_kv': [2, 4, 2, 2], 'llama.vocab_size': 32_000 };
+    const metadata: GgufMetadata = new Map<string, GgufValue>(
+      Object.entries({ ...LLAMA, ...kvHeads }),
+    );
+    const specIn = async (file: GgufMetadata | null) => {
+      const modelMetadata = async (path: string) => (path === blob ? file : null);
+      const io = { ...fakeEngine({ ...ANSWERS, ...answers }), modelMetadata };
+      const result = await ollama.probe(io, NO_HINTS, signal);
+      return result.ok ? result.facts.layout.spec : result;
+    };
+    expect(await specIn(metadata)).toMatchObject({
+      id: 'mine:latest',
+      groups: [
+        { layers: 3, kvHeads: 2 },
+        { layers: 1, kvHeads: 4 },
+      ],
+      source: blob,
+    });
+    expect(await specIn(null)).toBeNull();
+  });
+
   test('with layers that slide where the architecture is known to', async () => {
     expect((await specOf(GEMMA))?.groups).toMatchObject([
       { layers: 10, keyDim: 256, windowTokens: 1024 },
@@ -433,7 +510,7 @@ describe('the geometry of a model that is not in the catalogue', () => {
   test.each([
     ['no layers', { 'llama.block_count': undefined }],
     ['layers beyond measure', { 'llama.block_count': 100_000 }],
-    ['no KV heads', { 'llama.attention.head_count_kv': undefined }],
+    ['a list of KV heads that Ollama leaves out', { 'llama.attention.head_count_kv': null }],
     ['too few KV heads', { 'llama.attention.head_count_kv': [2, 2] }],
     ['KV heads that are text', { 'llama.attention.head_count_kv': ['2', 2, 2, 2] }],
     ['no context', { 'llama.context_length': 0 }],

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { EngineFacts } from '../../backend-adapters/adapter.ts';
 import { openai } from '../../backend-adapters/openai.ts';
-import { findModel } from '../../proxy/memory/catalog.ts';
+import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { answersOf, NO_HINTS } from '../support/engines-under-test.ts';
 import { fakeEngine, json, recorded } from '../support/fake-engine-io.ts';
 import { CHAT_ROUTE, MESSAGES, scannedRequest } from '../support/scanned-request.ts';

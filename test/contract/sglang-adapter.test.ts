@@ -3,6 +3,8 @@ import { describe, expect, test } from '@jest/globals';
 import type { GenerationRoute } from '../../backend-adapters/adapter.ts';
 import { sglang } from '../../backend-adapters/sglang.ts';
 import { splice } from '../../proxy/json/splice.ts';
+import { findModel } from '../../proxy/memory/catalog/catalog.ts';
+import { unitBytes } from '../../proxy/memory/units.ts';
 import type { RequestShape } from '../../proxy/policy/types.ts';
 import { answersOf, NO_HINTS } from '../support/engines-under-test.ts';
 import { type Answers, fakeEngine, json, recorded, reply } from '../support/fake-engine-io.ts';
@@ -109,6 +111,21 @@ describe('probe', () => {
     ['no page size', { page_size: null }, { blockTokens: 1 }],
   ])('reads %s', async (_, settings, layout) => {
     expect((await probed(withInfo(settings))).facts.layout).toMatchObject(layout);
+  });
+
+  test('a token of latent attention is packed where it is kept in 8 bits beside an indexer', async () => {
+    const gptOss = findModel('gpt-oss-20b');
+    if (gptOss === null) throw new Error('the catalog is empty');
+    const shape = { layers: 61, kvHeads: 1, valueDim: 0, windowTokens: null };
+    const groups = [
+      { ...shape, keyDim: 576 },
+      { ...shape, keyDim: 128, packedTokenBytes: 132 },
+    ];
+    const hints = { ...NO_HINTS, modelSpec: { ...gptOss, groups } };
+    const tokenBytes = async (kv_cache_dtype: string) =>
+      unitBytes((await probed(withInfo({ kv_cache_dtype, page_size: 1 }), hints)).facts.layout);
+    expect(await tokenBytes('auto')).toBe(61 * (2 * 576 + 132));
+    expect(await tokenBytes('fp8_e4m3')).toBe(61 * (656 + 132));
   });
 
   test.each([

@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { EngineFacts, GenerationRoute } from '../../backend-adapters/adapter.ts';
 import { tgi } from '../../backend-adapters/tgi.ts';
 import { splice } from '../../proxy/json/splice.ts';
-import { UNKNOWN_MEDIA } from '../../proxy/memory/media-bounds.ts';
+import { UNKNOWN_MEDIA } from '../../proxy/memory/models/media-bounds.ts';
 import type { RequestShape } from '../../proxy/policy/types.ts';
 import { answersOf, NO_HINTS } from '../support/engines-under-test.ts';
 import { fakeEngine, json, recorded, reply } from '../support/fake-engine-io.ts';

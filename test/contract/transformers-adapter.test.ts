@@ -1,7 +1,7 @@
 /** What is particular about `transformers serve`, on answers as it gives them. */
 import { describe, expect, test } from '@jest/globals';
 import { transformers } from '../../backend-adapters/transformers.ts';
-import { findModel } from '../../proxy/memory/catalog.ts';
+import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { answersOf, NO_HINTS } from '../support/engines-under-test.ts';
 import { fakeEngine, json, recorded, reply } from '../support/fake-engine-io.ts';
 import {

@@ -206,10 +206,23 @@ describe('sequences at a time', () => {
 test.each([
   [['vllm', 'serve', '--max-num-batched-tokens', '2048'], 4096],
   [['vllm', 'serve', '--max_num_batched_tokens=2048', '--no-async-scheduling'], 2048],
-  [['vllm', 'serve', '--max-num-batched-tokens', '2048', '-pp', '4'], 8192],
+  [['vllm', 'serve', '--max-num-batched-tokens', '2048', '-pp', '4'], 10_240],
+  [['vllm', 'serve', '--max-num-batched-tokens=2048', '-pp=4', '--no-async-scheduling'], 8192],
   [['vllm', 'serve', '--max-num-batched-tokens', '1000000'], 131_072],
 ])('%j keeps %d tokens of prefill in flight', async (commandLine, inFlightTokens) => {
   expect((await probed({}, commandLine)).facts.layout).toMatchObject({ inFlightTokens });
+});
+
+test.each([
+  ['0.11.2', 2048],
+  ['0.22.1', 2048],
+  ['0.23.0', 4096],
+  ['0.32.0', 4096],
+  ['built from source', 4096],
+])('v%s counts %d of them: older ones free blocks at once', async (version, inFlightTokens) => {
+  const command = ['vllm', 'serve', '--max-num-batched-tokens', '2048'];
+  const answers = { 'GET /version': json({ version }) };
+  expect((await probed(answers, command)).facts.layout).toMatchObject({ inFlightTokens });
 });
 
 describe('speculative decoding', () => {

@@ -1,5 +1,5 @@
 /** Measured memory against the estimate, before and after a calibration. */
-import { decodeBytes, prefillPeakBytes } from '../../proxy/memory/dynamic.ts';
+import { decodeBytes, prefillPeakBytes } from '../../proxy/memory/engines/dynamic.ts';
 import { type DynamicLayout, steadyKvBytes } from '../../proxy/memory/kv-layout.ts';
 import type { Failed, Measured, Subject } from './subject.ts';
 

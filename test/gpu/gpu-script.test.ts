@@ -1,6 +1,6 @@
 /** The script for a GPU, tried where there is none: against the simulated server. */
 import { expect, test } from '@jest/globals';
-import { findModel } from '../../proxy/memory/catalog.ts';
+import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { compare } from './compare.ts';
 import { gpuReport } from './report.ts';
 import { simulatedSubject } from './simulated-subject.ts';

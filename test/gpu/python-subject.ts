@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ModelSpec } from '../../proxy/memory/model-spec.ts';
+import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
 import { freePort } from '../support/model-process.ts';
 import type { Failed, Measured, Subject } from './subject.ts';
 

@@ -13,7 +13,7 @@ import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { type Candidate, nvmlCandidate, smiCandidate } from '../../proxy/gpu/candidates.ts';
 import { loadNvml } from '../../proxy/gpu/nvml-library.ts';
-import { findModel } from '../../proxy/memory/catalog.ts';
+import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { realClock } from '../../proxy/real-clock.ts';
 import { type Comparison, compare } from './compare.ts';
 import { pythonSubject } from './python-subject.ts';

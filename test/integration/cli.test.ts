@@ -1,38 +1,25 @@
-import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, describe, expect, test } from '@jest/globals';
+import { runKvgate } from '../support/run-kvgate.ts';
 import { startStubBackend } from '../support/stub-backend.ts';
 import { createTempFiles } from '../support/temp-files.ts';
 
 const files = createTempFiles();
 afterAll(() => files.remove());
 
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs the built command line, with nothing of this environment but PATH. */
-function kvgate(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['dist/proxy/cli.js', ...args], {
-      env: { PATH: process.env.PATH, ...env },
-    });
-    let out = '';
-    let err = '';
-    child.stdout.on('data', (chunk) => (out += String(chunk)));
-    child.stderr.on('data', (chunk) => (err += String(chunk)));
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, out, err }));
-  });
-}
-
 test('--help is grouped and names every command', async () => {
-  const { code, out } = await kvgate(['--help']);
+  const { code, out } = await runKvgate(['--help']);
   expect(code).toBe(0);
-  for (const text of ['serve', 'demo', 'check-config', 'doctor', 'healthcheck', 'completion']) {
+  for (const text of [
+    'serve',
+    'demo',
+    'check-config',
+    'doctor',
+    'train',
+    'healthcheck',
+    'completion',
+  ]) {
     expect(out).toContain(`kvgate ${text}`);
   }
   for (const group of ['Server:', 'Backends:', 'Memory:', 'Admission:', 'Probe:', 'Telemetry:']) {
@@ -42,7 +29,7 @@ test('--help is grouped and names every command', async () => {
 });
 
 test('--version is the one of package.json', async () => {
-  const { code, out } = await kvgate(['--version']);
+  const { code, out } = await runKvgate(['--version']);
   const { version } = await import('../../package.json', { with: { type: 'json' } }).then(
     (module) => module.default,
   );
@@ -50,7 +37,7 @@ test('--version is the one of package.json', async () => {
 });
 
 test('completion prints a script', async () => {
-  const { code, out } = await kvgate(['completion']);
+  const { code, out } = await runKvgate(['completion']);
   expect(code).toBe(0);
   expect(out).toContain('begin-kvgate-completions');
 });
@@ -66,7 +53,7 @@ describe('usage errors end with 2 and say what to do', () => {
     ['a negated flag that is no boolean', ['demo', '--no-port'], 'must be a whole number'],
   ];
   test.each(cases)('%s', async (_name, args, message) => {
-    const { code, out, err } = await kvgate(args);
+    const { code, out, err } = await runKvgate(args);
     expect([code, out]).toEqual([2, '']);
     expect(err).toContain(message);
   });
@@ -74,7 +61,7 @@ describe('usage errors end with 2 and say what to do', () => {
 
 describe('check-config', () => {
   test('prints what is in effect', async () => {
-    const { code, out, err } = await kvgate(['check-config', '--backend', 'http://h:1'], {
+    const { code, out, err } = await runKvgate(['check-config', '--backend', 'http://h:1'], {
       KVGATE_QUEUE_TIMEOUT: '5',
     });
     expect([code, err]).toEqual([0, '']);
@@ -82,16 +69,23 @@ describe('check-config', () => {
   });
 
   test('accepts the example file', async () => {
-    const { code, out } = await kvgate(['check-config', '--config', 'deploy/config.example.yaml']);
+    const { code, out } = await runKvgate([
+      'check-config',
+      '--config',
+      'deploy/config.example.yaml',
+    ]);
     expect(code).toBe(0);
     expect(out).toContain('deploy/config.example.yaml');
   });
 
   test('lists all problems at once', async () => {
     const config = files.write('bad.yaml', 'hysteresis: 2\n');
-    const { code, out, err } = await kvgate(['check-config', '--config', config, '--port', 'x'], {
-      KVGATE_ADAPTER: 'y',
-    });
+    const { code, out, err } = await runKvgate(
+      ['check-config', '--config', config, '--port', 'x'],
+      {
+        KVGATE_ADAPTER: 'y',
+      },
+    );
     expect([code, out]).toEqual([2, '']);
     expect(err).toContain('4 problems in the configuration');
     expect(err).toContain(`hysteresis (${config}): `);
@@ -105,7 +99,7 @@ describe('doctor', () => {
   // As a process of its own: what keeps one alive in a test would hide that nothing else does.
   test('a backend that is guarded is exit code 0', async () => {
     const backend = await startStubBackend();
-    const ended = await kvgate(['doctor', '--backend', backend.url]);
+    const ended = await runKvgate(['doctor', '--backend', backend.url]);
     await backend.stop();
     expect(ended).toMatchObject({ code: 0, out: expect.stringContaining('  Guarded.'), err: '' });
   });
@@ -113,12 +107,12 @@ describe('doctor', () => {
   test('one that is not there is exit code 1', async () => {
     const backend = await startStubBackend();
     await backend.stop();
-    const ended = await kvgate(['doctor', '--backend', backend.url]);
+    const ended = await runKvgate(['doctor', '--backend', backend.url]);
     expect(ended).toMatchObject({ code: 1, out: expect.stringContaining('Not guarded') });
   });
 
   test('no backend is exit code 2', async () => {
-    const { code, err } = await kvgate(['doctor']);
+    const { code, err } = await runKvgate(['doctor']);
     expect([code, err]).toEqual([2, expect.stringContaining('backend')]);
   });
 });
@@ -135,7 +129,7 @@ describe('healthcheck', () => {
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
-    const ended = await kvgate(['healthcheck', '--host', '0.0.0.0'], {
+    const ended = await runKvgate(['healthcheck', '--host', '0.0.0.0'], {
       KVGATE_PORT: String(port),
     });
     server.close();
@@ -147,7 +141,7 @@ describe('healthcheck', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
     await new Promise((resolve) => server.close(resolve));
-    const { code, err } = await kvgate(['healthcheck', '--port', String(port)]);
+    const { code, err } = await runKvgate(['healthcheck', '--port', String(port)]);
     expect(code).toBe(1);
     expect(err).toContain('not healthy');
   });

@@ -1,9 +1,11 @@
 /** The life of the process: how it ends when told to, and how it refuses to start. */
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../support/eventually.ts';
+import { ggufBytes } from '../support/gguf-header.ts';
 import { CHAT, chat } from '../support/guarded-stub.ts';
 import { type KvgateProcess, startKvgate } from '../support/kvgate-process.ts';
 import { connectRaw, rawPost } from '../support/raw-connection.ts';
@@ -13,6 +15,7 @@ import {
   type StubBackend,
   startStubBackend,
 } from '../support/stub-backend.ts';
+import { createTempFiles } from '../support/temp-files.ts';
 
 const WHOLE = EVENTS[2] ?? '';
 const QUIET = ['--port', '0', '--gpu-source', 'none', '--kv-layout', 'split'];
@@ -148,6 +151,30 @@ describe('it does not start', () => {
     expect(await kvgate.exited).toBe(2);
     expect(kvgate.err()).toContain(`http://127.0.0.1:${port()}`);
     expect(kvgate.err()).toContain("can't be guarded: pass --model-config");
+  });
+
+  test.each([
+    ['a GGUF file that is cut off', 'GGUF\u0003\0\0\0', '(counts) is cut off'],
+    [
+      'a GGUF file that tells too little',
+      Buffer.from(ggufBytes({ 'general.architecture': { type: 'string', value: 'llama' } })),
+      '--model-config: llama.embedding_length: is missing',
+    ],
+    ['a config.json that tells too little', '{}', '--model-config: num_hidden_layers: is missing'],
+  ])('with %s: 2, with the field', async (_, bytes, problem) => {
+    const files = createTempFiles();
+    const path = files.write('model', '');
+    writeFileSync(path, bytes);
+    kvgate = startKvgate([
+      'serve',
+      '--backend',
+      `http://127.0.0.1:${port()}`,
+      '--model-config',
+      path,
+    ]);
+    expect(await kvgate.exited).toBe(2);
+    expect(kvgate.err()).toContain(problem);
+    files.remove();
   });
 
   test('on a GPU too small for one useful request: 2, with the arithmetic', async () => {

@@ -149,6 +149,7 @@ export const decideInputs: fc.Arbitrary<DecideInput> = fc
       stream: true,
       temperature: given.temperature,
       topP: given.topP,
+      reasoningEffort: null,
       hasTools: given.hasTools,
       hasResponseFormat: false,
     },

@@ -4,8 +4,8 @@
  */
 
 import type { PagedLayout, SlotsLayout } from '../../proxy/memory/kv-layout.ts';
-import { NO_MEDIA } from '../../proxy/memory/media-bounds.ts';
-import type { ModelSpec } from '../../proxy/memory/model-spec.ts';
+import { NO_MEDIA } from '../../proxy/memory/models/media-bounds.ts';
+import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
 import type {
   Capacity,
   DecideInput,
@@ -97,6 +97,7 @@ export function requestShape(change: Partial<RequestShape> = {}): RequestShape {
     stream: true,
     temperature: null,
     topP: null,
+    reasoningEffort: null,
     hasTools: false,
     hasResponseFormat: false,
     ...change,

@@ -7,7 +7,7 @@ import type {
   ScannedRequest,
 } from '../../backend-adapters/adapter.ts';
 import { DEFAULT_FRAMING } from '../../backend-adapters/framing.ts';
-import { UNKNOWN_MEDIA } from '../../proxy/memory/media-bounds.ts';
+import { UNKNOWN_MEDIA } from '../../proxy/memory/models/media-bounds.ts';
 import { bytesOf, scanObject } from './scan-json.ts';
 
 export const CHAT = '/v1/chat/completions';

@@ -4,11 +4,13 @@
  */
 import type { Adapter, EngineFacts, EngineReading } from '../../backend-adapters/adapter.ts';
 import { UNKNOWN_READING } from '../../backend-adapters/unknown-reading.ts';
+import { composeCalibration } from '../../proxy/compose-calibration.ts';
 import { chargeOf } from '../../proxy/memory/charge.ts';
 import type { KvLayout } from '../../proxy/memory/kv-layout.ts';
 import type { PolicyConfig } from '../../proxy/policy/types.ts';
 import { Admission } from '../../proxy/state/admission.ts';
 import { Capacities, type CapacitiesOptions } from '../../proxy/state/capacities.ts';
+import { DecisionLog } from '../../proxy/state/decision-log.ts';
 import { Drains } from '../../proxy/state/drains.ts';
 import { EngineProcesses, type FindProcesses } from '../../proxy/state/engine-processes.ts';
 import { GpuMonitor, type GpuMonitorOptions } from '../../proxy/state/gpu-monitor.ts';
@@ -20,6 +22,7 @@ import type {
 } from '../../proxy/state/gpu-source.ts';
 import { type AdmissionRequest, Judge } from '../../proxy/state/judge.ts';
 import { Ledger } from '../../proxy/state/ledger.ts';
+import { LengthForecasts } from '../../proxy/state/lengths/length-forecasts.ts';
 import { Levels } from '../../proxy/state/levels.ts';
 import type { Log } from '../../proxy/state/log.ts';
 import type { Metrics } from '../../proxy/state/metrics.ts';
@@ -182,6 +185,8 @@ export function stateWorld(options: WorldOptions = {}) {
   );
   const ledger = new Ledger();
   const predictor = new Predictor();
+  const lengths = new LengthForecasts();
+  const decisionLog = new DecisionLog(() => clock.nowMs());
   const source = new FakeGpuSource();
   const gpu = new GpuMonitor(source, clock, log, {
     staleAfterMs: 5_000,
@@ -190,8 +195,9 @@ export function stateWorld(options: WorldOptions = {}) {
     ...options.gpu,
   });
   const processes = new EngineProcesses(options.findProcesses ?? (async () => null), clock);
+  const { calibration, learn } = composeCalibration(pools, ledger, log);
   const capacities = new Capacities(
-    { gpu, pools, ledger, processes, clock },
+    { gpu, pools, ledger, processes, calibration, clock },
     {
       gpuMemoryThreshold: 0.9,
       safetyReserveBytes: 0,
@@ -210,16 +216,17 @@ export function stateWorld(options: WorldOptions = {}) {
     maxConcurrency: options.maxConcurrency ?? null,
     degrade: policy.degrade,
   });
-  const views = new Views({ pools, ledger, capacities, levels, predictor, clock });
+  const views = new Views({ pools, ledger, capacities, levels, predictor, lengths, clock });
   const evicted: string[] = [];
   const sessions = new Sessions(
     { maxIdleBytes: 1_000_000, idleMs: 300_000, maxIdleSessions: 1_000 },
     (id) => void evicted.push(id),
   );
-  const judged = { pools, sessions, views, clock, log, policy };
+  const judged = { pools, sessions, views, lengths, clock, log, policy };
   const judge = new Judge(judged);
   const mode = options.mode ?? 'enforce';
-  const admission = new Admission({ ...judged, judge, ledger, predictor, metrics, mode });
+  const deciders = { ...judged, judge, ledger, predictor, metrics, decisionLog };
+  const admission = new Admission({ ...deciders, mode });
   const drains = new Drains(ledger, predictor, clock);
 
   /** A new reading of an engine, started and finished now. */
@@ -233,6 +240,9 @@ export function stateWorld(options: WorldOptions = {}) {
         finishedAtMs: clock.nowMs(),
         ownHeldUnits: heldUnits,
         ownSequences: sequences,
+        generatedAtStart: new Map(
+          [...ledger.leases(name)].map((lease) => [lease, lease.generatedTokens]),
+        ),
       },
     });
   };
@@ -263,9 +273,13 @@ export function stateWorld(options: WorldOptions = {}) {
     pools,
     ledger,
     predictor,
+    lengths,
+    decisionLog,
     source,
     gpu,
     capacities,
+    calibration,
+    learn,
     levels,
     views,
     sessions,

@@ -31,6 +31,8 @@ export interface StubOptions {
   readonly slots?: number;
   /** Of one slot, or of the whole pool where the gate is told that it is unified. */
   readonly contextTokens?: number;
+  /** Whether what was sent can be looked at later. */
+  readonly keepsBodies?: boolean;
 }
 
 export interface StubBackend {
@@ -48,7 +50,7 @@ export interface StubBackend {
 }
 
 export async function startStubBackend(options: StubOptions = {}): Promise<StubBackend> {
-  const { slots = 4, contextTokens = 8192 } = options;
+  const { slots = 4, contextTokens = 8192, keepsBodies = true } = options;
   const received: Received[] = [];
   const live = new Set<ServerResponse>();
   const sockets = new Set<Socket>();
@@ -69,7 +71,7 @@ export async function startStubBackend(options: StubOptions = {}): Promise<StubB
     received.push(record);
     live.add(response);
     response.once('close', () => live.delete(response));
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('data', (chunk: Buffer) => void (keepsBodies && chunks.push(chunk)));
     request.once('end', () => script({ received: record, response, socket }));
     // A request that is never whole is recorded, and not answered.
     request.on('error', () => {});

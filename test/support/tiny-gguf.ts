@@ -69,7 +69,7 @@ export function writeTinyGguf(path: string, options: { readonly seed?: number } 
 }
 
 /** The bytes of the model's file. Equal seeds give equal bytes. */
-function tinyGguf(options: { readonly seed?: number } = {}): Uint8Array {
+export function tinyGguf(options: { readonly seed?: number } = {}): Uint8Array {
   const config = JSON.parse(readFileSync(CONFIG_URL, 'utf8')) as GptOssConfig;
   const metadata = new Map([...modelMetadata(config), ...tokenizerMetadata(config.vocab_size)]);
   return encodeGguf(metadata, modelTensors(config, mulberry32(options.seed ?? 1)));
@@ -100,7 +100,8 @@ function modelMetadata(config: GptOssConfig): [string, GgufValue][] {
   ];
 }
 
-function tokenizerMetadata(vocabSize: number): [string, GgufValue][] {
+/** A tokenizer of one token a byte, and the control tokens of harmony. */
+export function tokenizerMetadata(vocabSize: number): [string, GgufValue][] {
   const tokens = [...byteTokens(), ...CONTROL_TOKENS];
   if (tokens.length !== vocabSize) {
     throw new RangeError(`vocab_size is ${vocabSize}, but the tokenizer has ${tokens.length}`);

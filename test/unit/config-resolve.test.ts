@@ -209,7 +209,10 @@ describe('files named by options', () => {
     ['backend-api-key-file', 'two words', 'must hold one word of ASCII text'],
     ['api-key-file', '# only a comment\n', 'holds no key'],
     ['api-key-file', 'key-1\nhunter2 hunter2\n', 'line 2 must be one word of ASCII text'],
-    ['model-config', 'GGUF\u0003', 'is not JSON'],
+    ['model-config', 'model: llama', 'is neither JSON nor GGUF'],
+    ['model-config', '', 'is neither JSON nor GGUF'],
+    ['model-config', 'GGUF\u0003', '(version) is cut off: the file ends here'],
+    ['model-config', 'GGUF\u0001\0\0\0', '(version) 1 is not supported, only 2 and 3'],
     ['model-config', '[1]', 'must be a JSON object'],
     ['admin-token-file', 'x'.repeat(70_000), 'is larger than 64 KiB'],
   ];
@@ -218,7 +221,7 @@ describe('files named by options', () => {
     const problems = problemsOf({ backend: BACKEND, [option]: path });
     expect(problems).toEqual([
       `${option} (--${option}): ${path} ${message}`.concat(
-        message === 'is not JSON' ? "; a model's config.json is wanted" : '',
+        message.startsWith('is neither') ? "; a model's config.json or GGUF file is wanted" : '',
         message === 'must be a JSON object' ? ", as in a model's config.json" : '',
       ),
     ]);
@@ -233,7 +236,7 @@ describe('files named by options', () => {
     });
     expect(config.server.apiKeys).toEqual(['key-1', 'key-2']);
     expect(config.engine.backendApiKey).toBe('bk');
-    expect(config.engine.modelConfig?.json).toEqual({ num_hidden_layers: 24 });
+    expect(config.engine.modelConfig).toMatchObject({ json: { num_hidden_layers: 24 } });
   });
 
   test('a certificate and a key that do not work together', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { memberJson, smallValue, splice } from '../../proxy/json/splice.ts';
+import { memberJson, smallValue, splice, splicedPieces } from '../../proxy/json/splice.ts';
 import type { Edit } from '../../proxy/json/types.ts';
 import { bytesOf, memberOf, scanObject } from '../support/scan-json.ts';
 
@@ -100,5 +100,21 @@ describe('a value of the body', () => {
     expect(smallValue(body, stop, 4)).toBeUndefined();
     const long = bytesOf(`{"a":"${'x'.repeat(65_535)}"}`);
     expect(smallValue(long, memberOf(scanObject(long), 'a'))).toBeUndefined();
+  });
+});
+
+describe('pieces of a spliced body', () => {
+  test.each<[string, Edit[]]>([
+    ['nothing', []],
+    ['a value', [maxTokens('7')]],
+    ['a value and a member', [maxTokens('7'), { key: 'top_p', json: '0.9' }]],
+  ])('with %s changed make up the whole, and copy nothing that stays', (_what, edits) => {
+    const body = bytesOf('{"model":"m","max_tokens":100,"messages":[]}');
+    const object = scanObject(body);
+    const pieces = splicedPieces(body, object, edits);
+    const joined = pieces.flatMap((piece) => [...piece]);
+    expect(joined).toEqual([...splice(body, object, edits)]);
+    const views = pieces.filter(({ buffer }) => buffer === body.buffer);
+    expect(views).toHaveLength(edits.length + 1);
   });
 });

@@ -1,7 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { findModel } from '../../proxy/memory/catalog.ts';
+import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { chargeOf, contextTokensOf, heldUnits, unitBytes } from '../../proxy/memory/charge.ts';
-import { decodeBytes, firstStepBytes, prefillPeakBytes } from '../../proxy/memory/dynamic.ts';
+import {
+  decodeBytes,
+  firstStepBytes,
+  prefillPeakBytes,
+} from '../../proxy/memory/engines/dynamic.ts';
 import type { DynamicLayout, PagedLayout, SlotsLayout } from '../../proxy/memory/kv-layout.ts';
 
 const MIB = 2 ** 20;
@@ -64,7 +68,8 @@ describe('paged', () => {
     const charge = chargeOf(paged, 8192, 1024, 1, 1);
     expect(charge.prefillUnits).toBe(512 + 137);
     expect(charge.finalUnits).toBe(576 + 9);
-    expect(charge.peakUnits).toBe(512 + 137);
+    // The prompt ends with a block, and the first decode step begins one before any goes back.
+    expect(charge.peakUnits).toBe(513 + 137);
     expect(charge.kvBytes).toBe((576 + 9) * 393_216);
     expect(heldUnits(paged, charge, 'decode', 1)).toBe(513 + 9);
   });
@@ -72,9 +77,15 @@ describe('paged', () => {
   test('on 4 GPUs the blocks are as many and a quarter as large', () => {
     const four = { ...paged, tensorParallel: 4 };
     const charge = chargeOf(four, 8192, 1024, 1, 1);
-    expect(charge.peakUnits).toBe(512 + 137);
+    expect(charge.peakUnits).toBe(513 + 137);
     expect(charge.kvBytes).toBe(((576 + 9) * 393_216) / 4);
     expect(charge.naiveBytes).toBe(49_152 * 9216);
+  });
+
+  test('a short prompt peaks in the step after its prefill', () => {
+    expect(chargeOf(paged, 256, 100, 1, 1)).toMatchObject({ prefillUnits: 32, peakUnits: 34 });
+    expect(chargeOf(paged, 256, 1, 1, 1)).toMatchObject({ prefillUnits: 32, peakUnits: 32 });
+    expect(chargeOf(paged, 250, 100, 1, 1)).toMatchObject({ prefillUnits: 32, peakUnits: 32 });
   });
 
   test('two prompts are charged for the worst split between them', () => {
@@ -87,7 +98,7 @@ describe('paged', () => {
 
   test('of several sequences one may be in prefill when another ends', () => {
     const samples = chargeOf(paged, 8192, 1024, 1, 2);
-    expect(samples.finalUnits).toBe(2 * (512 + 137));
+    expect(samples.finalUnits).toBe(2 * (513 + 137));
     // Two prompts of 4096 + 1024 tokens, or any other split: full blocks to the end (one
     // more for the split) and the sliding blocks of two prefills.
     const prompts = chargeOf(paged, 8192, 1024, 2, 1);

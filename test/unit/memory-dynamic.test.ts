@@ -1,8 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
-import { findModel } from '../../proxy/memory/catalog.ts';
-import { decodeBytes, firstStepBytes, prefillPeakBytes } from '../../proxy/memory/dynamic.ts';
+import { findModel } from '../../proxy/memory/catalog/catalog.ts';
+import {
+  decodeBytes,
+  decodeCacheBytes,
+  firstStepBytes,
+  prefillCacheBytes,
+  prefillPeakBytes,
+} from '../../proxy/memory/engines/dynamic.ts';
 import { type DynamicLayout, naiveKvBytes, steadyKvBytes } from '../../proxy/memory/kv-layout.ts';
-import type { ModelSpec } from '../../proxy/memory/model-spec.ts';
+import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
 
 const GIB = 2 ** 30;
 
@@ -59,6 +65,30 @@ describe('prefill of gpt-oss against an allocation trace of transformers 5.18', 
     const half = layoutOf('gpt-oss-20b', 'eager');
     const full: DynamicLayout = { ...half, kvBytesPerElement: 4 };
     expect(prefillPeakBytes(full, 8192) / prefillPeakBytes(half, 8192)).toBeCloseTo(2, 2);
+  });
+});
+
+describe('the cache of gpt-oss-20b against the storage of its tensors in transformers 5.18', () => {
+  test.each([
+    [1000, 49_152_000, 27_746_304],
+    [2048, 100_663_296, 53_501_952],
+  ])('%i tokens: %i bytes after prefill, %i after one more', (promptTokens, prefill, decode) => {
+    const layout = layoutOf('gpt-oss-20b', 'eager');
+    expect(prefillCacheBytes(layout, promptTokens)).toBe(prefill);
+    expect(decodeCacheBytes(layout, promptTokens + 1)).toBe(decode);
+  });
+
+  test('layers of a chunk keep no more than a chunk', () => {
+    const { spec, ...layout } = layoutOf('gpt-oss-20b', 'eager');
+    const shape = { kvHeads: 8, keyDim: 128, valueDim: 128 };
+    const groups = [
+      { ...shape, layers: 12, windowTokens: null },
+      { ...shape, layers: 36, windowTokens: 8192, chunked: true as const },
+    ];
+    // 49,152 bytes a token of full layers, 147,456 of chunked ones.
+    const scout = { ...layout, spec: { ...spec, groups } };
+    expect(decodeCacheBytes(scout, 100_000)).toBe(49_152 * 100_000 + 147_456 * 8192);
+    expect(prefillCacheBytes(scout, 100_000)).toBe((49_152 + 147_456) * 100_000);
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { findModel } from '../../proxy/memory/catalog.ts';
+import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { naiveKvBytes, steadyKvBytes } from '../../proxy/memory/kv-layout.ts';
-import type { ModelSpec } from '../../proxy/memory/model-spec.ts';
+import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
 
 const MIB = 2 ** 20;
 const BF16 = 2;

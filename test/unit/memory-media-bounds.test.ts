@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { findModel } from '../../proxy/memory/catalog.ts';
+import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import {
   type MediaBound,
   mediaBoundsFromConfig,
   NO_MEDIA,
   UNKNOWN_MEDIA,
   withToldTokens,
-} from '../../proxy/memory/media-bounds.ts';
+} from '../../proxy/memory/models/media-bounds.ts';
 
 const clip = { model_type: 'clip_vision_model', image_size: 336, patch_size: 14 };
 

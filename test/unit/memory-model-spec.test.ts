@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { findModel } from '../../proxy/memory/catalog.ts';
-import { UNKNOWN_MEDIA } from '../../proxy/memory/media-bounds.ts';
-import { modelSpecFromConfig } from '../../proxy/memory/model-spec.ts';
+import { findModel } from '../../proxy/memory/catalog/catalog.ts';
+import { UNKNOWN_MEDIA } from '../../proxy/memory/models/media-bounds.ts';
+import { modelSpecFromConfig } from '../../proxy/memory/models/model-spec.ts';
 
 type Config = Readonly<Record<string, unknown>>;
 
@@ -169,7 +169,7 @@ describe('bad files are refused by the name of the field', () => {
     ['layer_types', { ...GPT_OSS_20B, layer_types: 'full_attention' }],
     ['layer_types', { ...GPT_OSS_20B, layer_types: ['full_attention'] }],
     ['layer_types', { ...LLAMA_8B, layer_types: Array(32).fill('linear_attention') }],
-    ['layer_types', { ...LLAMA_8B, layer_types: Array(32).fill('chunked_attention') }],
+    ['attention_chunk_size', { ...LLAMA_8B, layer_types: Array(32).fill('chunked_attention') }],
     ['layer_types', { ...LLAMA_8B, layer_types: Array(32).fill(7) }],
     ['num_experts_per_tok', { ...LLAMA_8B, num_local_experts: 8 }],
     ['num_experts_per_tok', { ...LLAMA_8B, num_local_experts: 8, num_experts_per_tok: 9 }],

@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { findModel } from '../../proxy/memory/catalog.ts';
+import { findModel } from '../../proxy/memory/catalog/catalog.ts';
+import { blockBytes, pagedBlocks, pagedPrefillBlocks } from '../../proxy/memory/engines/paged.ts';
 import type { PagedLayout } from '../../proxy/memory/kv-layout.ts';
 import {
   type LayerGroup,
   type ModelSpec,
   modelSpecFromConfig,
-} from '../../proxy/memory/model-spec.ts';
-import { blockBytes, pagedBlocks, pagedPrefillBlocks } from '../../proxy/memory/paged.ts';
+} from '../../proxy/memory/models/model-spec.ts';
 
 const MIB = 2 ** 20;
 
@@ -109,6 +109,49 @@ describe('grouping of layers', () => {
     expect(blockBytes(layout)).toBe(25 * 16 * 16 * 256 * 2);
     expect(pagedBlocks(layout, 16)).toBe(2);
   });
+});
+
+test('with the hybrid manager off every layer holds every token', () => {
+  const layout = layoutOf(findModel('gpt-oss-20b'), { hybridManager: false });
+  expect(blockBytes(layout)).toBe(24 * 32_768);
+  expect(pagedBlocks(layout, 16_000)).toBe(1000);
+  expect(pagedPrefillBlocks(layout, 16_000)).toBe(1000);
+});
+
+test('where all layers slide alike they are one group, and nothing changes with the manager off', () => {
+  const base = findModel('gpt-oss-20b');
+  if (base === null) throw new Error('catalog is empty');
+  const shape = { kvHeads: 8, keyDim: 128, valueDim: 128, windowTokens: 4096 };
+  const layout = layoutOf({ ...base, groups: [{ ...shape, layers: 32 }] });
+  expect(blockBytes(layout)).toBe(32 * 16 * 4096);
+  expect(pagedBlocks(layout, 100_000)).toBe(257);
+  expect(pagedBlocks({ ...layout, hybridManager: false }, 100_000)).toBe(257);
+});
+
+test('layers of a chunk hold up to a chunk, and a token of the next', () => {
+  const base = findModel('gpt-oss-20b');
+  if (base === null) throw new Error('catalog is empty');
+  const shape = { kvHeads: 8, keyDim: 128, valueDim: 128 };
+  const groups = [
+    { ...shape, layers: 12, windowTokens: null },
+    { ...shape, layers: 36, windowTokens: 8192, chunked: true as const },
+  ];
+  const layout = layoutOf({ ...base, groups });
+  expect(pagedBlocks(layout, 100_000)).toBe(6250 + 3 * 513);
+  expect(pagedPrefillBlocks(layout, 100_000)).toBe(6250 + 3 * ((8192 + 2048) / 16));
+  // A chunk of 100 tokens begins inside a block of 16.
+  const odd = groups.map((group, index) => (index === 0 ? group : { ...group, windowTokens: 100 }));
+  expect(pagedBlocks(layoutOf({ ...base, groups: odd }), 16_000)).toBe(1000 + 3 * (7 + 1));
+});
+
+test('latent attention is one head on every GPU: 61 layers of 576 elements', () => {
+  const base = findModel('gpt-oss-20b');
+  if (base === null) throw new Error('catalog is empty');
+  const latent = { layers: 61, kvHeads: 1, keyDim: 576, valueDim: 0, windowTokens: null };
+  for (const tensorParallel of [1, 8]) {
+    const layout = layoutOf({ ...base, groups: [latent] }, { blockTokens: 64, tensorParallel });
+    expect(blockBytes(layout)).toBe(64 * 70_272);
+  }
 });
 
 describe('published start-up logs of vLLM', () => {

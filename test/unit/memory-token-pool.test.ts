@@ -1,11 +1,11 @@
 /** Pools whose blocks serve all layers at once: SGLang's two, TGI's one. */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { findModel } from '../../proxy/memory/catalog.ts';
+import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { chargeOf, heldUnits } from '../../proxy/memory/charge.ts';
+import { blockBytes, pagedBlocks, pagedPrefillBlocks } from '../../proxy/memory/engines/paged.ts';
+import { type TokenPool, tokenPoolBytes } from '../../proxy/memory/engines/token-pool.ts';
 import type { PagedLayout } from '../../proxy/memory/kv-layout.ts';
-import { blockBytes, pagedBlocks, pagedPrefillBlocks } from '../../proxy/memory/paged.ts';
-import type { TokenPool } from '../../proxy/memory/token-pool.ts';
 
 const ONE_POOL: TokenPool = {
   blocks: null,
@@ -77,6 +77,33 @@ describe('a second pool for sliding layers', () => {
         expect(sliding).toBeLessThanOrEqual(0.8 * pool);
       }),
     );
+  });
+});
+
+describe('bytes of a request in the pools', () => {
+  const pool = { ...ONE_POOL, slidingShare: 0.8 };
+  const two = layout(pool);
+
+  test('its places are what the pools were sized by, and hold less than that', () => {
+    expect(tokenPoolBytes(two, pool, 1000)).toEqual({
+      placedBytes: 44_236_800,
+      liveBytes: 24_576 * 1128,
+      stateBytes: 0,
+    });
+    expect(tokenPoolBytes({ ...two, tensorParallel: 8 }, pool, 1000)).toMatchObject({
+      placedBytes: 44_236_800 / 8,
+    });
+    expect(tokenPoolBytes({ ...two, spec: null }, pool, 1000)).toBeNull();
+  });
+
+  test('where every layer slides there is one pool, whatever the share', () => {
+    const { spec } = two;
+    if (spec === null) throw new Error('the catalog is empty');
+    const groups = spec.groups.filter(({ windowTokens }) => windowTokens !== null);
+    const sliding = { ...two, spec: { ...spec, groups } };
+    expect(tokenPoolBytes(sliding, pool, 1000)).toMatchObject({ placedBytes: 24_576_000 });
+    expect(blockBytes(sliding)).toBe(24_576);
+    expect(pagedBlocks(sliding, 1000)).toBe(1000);
   });
 });
 

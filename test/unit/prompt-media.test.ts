@@ -8,8 +8,12 @@ import {
 } from '../../backend-adapters/openai-prompt.ts';
 import { parseRanking } from '../../backend-adapters/pooling-request.ts';
 import { RequestFields } from '../../backend-adapters/request-fields.ts';
-import { findModel } from '../../proxy/memory/catalog.ts';
-import { type MediaBounds, NO_MEDIA, UNKNOWN_MEDIA } from '../../proxy/memory/media-bounds.ts';
+import { findModel } from '../../proxy/memory/catalog/catalog.ts';
+import {
+  type MediaBounds,
+  NO_MEDIA,
+  UNKNOWN_MEDIA,
+} from '../../proxy/memory/models/media-bounds.ts';
 import { NO_HINTS } from '../support/engines-under-test.ts';
 import { ANY_FACTS, CHAT, COMPLETION, scannedRequest } from '../support/scanned-request.ts';
 

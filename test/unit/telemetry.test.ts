@@ -31,6 +31,7 @@ const BUSY: MetricsSnapshot = {
       pressure: 0.87,
       reservedBytes: 1000,
       usedBytes: null,
+      calibrationAlarm: false,
       capacityBytes: 2000,
     },
   ],

@@ -1,0 +1,49 @@
+/**
+ * When a live lease is likely to end: at the median of the outputs that were
+ * longer than what it has produced, at its instance's speed.
+ */
+import type { Lease } from './lease.ts';
+import type { LengthForecasts } from './lengths/length-forecasts.ts';
+import type { Predictor } from './predictor.ts';
+
+export class LeaseEnds {
+  readonly #predictor: Predictor;
+  readonly #lengths: LengthForecasts;
+
+  constructor(predictor: Predictor, lengths: LengthForecasts) {
+    this.#predictor = predictor;
+    this.#lengths = lengths;
+  }
+
+  /** May be past: then the prediction was wrong. null before the instance's speed is known. */
+  predictedMs(lease: Lease, nowMs: number): number | null {
+    const { instance, charge, takenAtMs, lengthKey } = lease.terms;
+    const producedTokens = this.#producedTokens(lease, nowMs);
+    // The last of several sequences is what ends it.
+    const share = charge.sequences > 1 ? 0.95 : 0.5;
+    const likelyTokens =
+      lengthKey === undefined ? null : this.#lengths.likelyTokens(lengthKey, share, producedTokens);
+    if (likelyTokens === null) {
+      const { generatedTokens } = lease;
+      const ms = this.#predictor.likelyDurationMs(instance, charge, generatedTokens);
+      return ms === null ? null : takenAtMs + ms;
+    }
+    const outputTokens = Math.min(charge.outputTokens, likelyTokens);
+    if (producedTokens === 0) {
+      const ms = this.#predictor.durationMs(instance, charge.promptTokens, outputTokens);
+      return ms === null ? null : takenAtMs + ms;
+    }
+    const ms = this.#predictor.durationMs(instance, 0, outputTokens - producedTokens);
+    return ms === null ? null : nowMs + ms;
+  }
+
+  /** What was seen of its output; where nothing can be seen, what is likely to be there by now. */
+  #producedTokens({ generatedTokens, terms }: Lease, nowMs: number): number {
+    const { instance, charge, takenAtMs, streams } = terms;
+    if (streams || generatedTokens > 0) return generatedTokens;
+    const { promptTokens, outputTokens } = charge;
+    const elapsedMs = nowMs - takenAtMs;
+    const tokens = this.#predictor.outputTokensAfter(instance, promptTokens, elapsedMs);
+    return Math.min(tokens, outputTokens);
+  }
+}

@@ -1,0 +1,59 @@
+/** How fast each instance reads prompts and writes tokens, smoothed over what was seen lately. */
+
+const SMOOTHING = 0.2;
+
+interface Speed {
+  prefillMsPerToken: number | null;
+  decodeMsPerToken: number | null;
+}
+
+export interface Timing {
+  readonly promptTokens: number;
+  readonly outputTokens: number;
+  /** Time to the first token; null when the answer was not streamed. */
+  readonly ttftMs: number | null;
+  readonly totalMs: number;
+}
+
+export class Speeds {
+  readonly #speeds = new Map<string, Speed>();
+
+  /** Learns from a request that ran to its end. */
+  learn(instance: string, { promptTokens, outputTokens, ttftMs, totalMs }: Timing): void {
+    const speed = this.#of(instance);
+    const prefillMs = ttftMs ?? (speed.prefillMsPerToken ?? 0) * promptTokens;
+    if (ttftMs !== null && promptTokens > 0) {
+      speed.prefillMsPerToken = smoothed(speed.prefillMsPerToken, ttftMs / promptTokens);
+    }
+    if (outputTokens <= 0) return;
+    const decodeMs = Math.max(0, totalMs - prefillMs);
+    speed.decodeMsPerToken = smoothed(speed.decodeMsPerToken, decodeMs / outputTokens);
+  }
+
+  /** Predicted time from forwarding to the last token; null before anything was learned. */
+  durationMs(instance: string, promptTokens: number, outputTokens: number): number | null {
+    const { prefillMsPerToken, decodeMsPerToken } = this.#of(instance);
+    if (decodeMsPerToken === null) return null;
+    return (prefillMsPerToken ?? 0) * promptTokens + decodeMsPerToken * outputTokens;
+  }
+
+  /** The output that is likely to exist so long after forwarding; 0 before anything was learned. */
+  outputTokensAfter(instance: string, promptTokens: number, elapsedMs: number): number {
+    const { prefillMsPerToken, decodeMsPerToken } = this.#of(instance);
+    if (decodeMsPerToken === null || decodeMsPerToken <= 0) return 0;
+    const decodingMs = elapsedMs - (prefillMsPerToken ?? 0) * promptTokens;
+    return Math.max(0, Math.floor(decodingMs / decodeMsPerToken));
+  }
+
+  #of(instance: string): Speed {
+    const known = this.#speeds.get(instance);
+    if (known !== undefined) return known;
+    const fresh = { prefillMsPerToken: null, decodeMsPerToken: null };
+    this.#speeds.set(instance, fresh);
+    return fresh;
+  }
+}
+
+function smoothed(before: number | null, sample: number): number {
+  return before === null ? sample : before + SMOOTHING * (sample - before);
+}

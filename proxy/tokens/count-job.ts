@@ -1,0 +1,48 @@
+/** What the main thread asks of the worker, and what it answers. Plain data: it is copied between them. */
+import type { RequestKind } from '../../backend-adapters/adapter.ts';
+import type { TokenRange } from '../memory/token-bounds.ts';
+
+/** gpt-oss's own, or the one of `--tokenizer`. */
+export type VocabularyName = 'o200k_harmony' | 'file';
+
+/** Tokens that a chat template adds at most. */
+export interface PromptFraming {
+  readonly baseTokens: number;
+  readonly perMessageTokens: number;
+}
+
+export interface PromptJob {
+  readonly task: 'prompt';
+  readonly vocabulary: VocabularyName;
+  readonly kind: RequestKind;
+  /** In memory of its own where a thread counts it: it is handed over. */
+  readonly body: Uint8Array;
+  readonly framing: PromptFraming;
+}
+
+export interface SampleJob {
+  readonly task: 'sample';
+  readonly vocabulary: VocabularyName;
+  /** Slices of a body, cut between characters. */
+  readonly slices: readonly Uint8Array[];
+}
+
+export interface LoadJob {
+  readonly task: 'load';
+  readonly vocabulary: VocabularyName;
+}
+
+export type CountJob = PromptJob | SampleJob | LoadJob;
+
+export type CountAnswer =
+  | { readonly outcome: 'loaded' }
+  | { readonly outcome: 'counted'; readonly counts: readonly (TokenRange | null)[] }
+  | { readonly outcome: 'sampled'; readonly tokensPerByte: number }
+  /** It took too long, or there is no telling; not worth another try. */
+  | { readonly outcome: 'unknown'; readonly why: string };
+
+export interface Posted {
+  readonly job: CountJob;
+  /** The worker gives up by itself then. */
+  readonly budgetMs: number;
+}

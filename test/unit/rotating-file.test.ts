@@ -1,0 +1,108 @@
+/** Lines on a disk that may be slow, full or gone. */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { RotatingFile, type RotatingFileOptions } from '../../proxy/telemetry/rotating-file.ts';
+import { eventually } from '../support/eventually.ts';
+import { createTempFiles } from '../support/temp-files.ts';
+
+const made: { remove(): void }[] = [];
+afterAll(() => {
+  for (const files of made) files.remove();
+});
+
+function folderWith(text: string | null = null): string {
+  const files = createTempFiles();
+  made.push(files);
+  const path = files.write('log', text ?? '');
+  if (text === null) rmSync(path);
+  return path;
+}
+
+async function opened(path: string, options: Partial<RotatingFileOptions> = {}) {
+  const troubles: string[] = [];
+  const file = await RotatingFile.open(path, {
+    maxBytes: 1_000_000,
+    keep: 2,
+    maxWaitingBytes: 1_000,
+    droppedLine: (lines) => `dropped ${lines}`,
+    onTrouble: (why) => troubles.push(why),
+    ...options,
+  });
+  return { file, troubles };
+}
+
+const linesOf = (path: string) => readFileSync(path, 'utf8').split('\n').slice(0, -1);
+
+test('lines go to the end of what is there', async () => {
+  const path = folderWith('before\n');
+  const { file } = await opened(path);
+  for (const line of ['a', 'é', 'c']) file.write(line);
+  await file.close();
+  expect(linesOf(path)).toEqual(['before', 'a', 'é', 'c']);
+});
+
+test('a line that a crash cut short is ended first', async () => {
+  const path = folderWith('before\nhal');
+  const { file } = await opened(path);
+  file.write('a');
+  await file.close();
+  expect(linesOf(path)).toEqual(['before', 'hal', 'a']);
+});
+
+test('a full file is put aside, and only so many are kept', async () => {
+  const path = folderWith();
+  const { file } = await opened(path, { maxBytes: 10 });
+  for (const line of ['first--', 'second-', 'third--', 'fourth-']) {
+    file.write(line);
+    await eventually(() => expect(linesOf(path)).toContain(line));
+  }
+  await file.close();
+  expect(readdirSync(dirname(path)).sort()).toEqual(['log', 'log.1', 'log.2']);
+  expect(['', '.1', '.2'].map((suffix) => linesOf(path + suffix))).toEqual([
+    ['fourth-'],
+    ['third--'],
+    ['second-'],
+  ]);
+});
+
+test('what a slow disk leaves waiting is bounded; the rest is dropped, counted and told', async () => {
+  const path = folderWith();
+  const { file } = await opened(path, { maxWaitingBytes: 20 });
+  // Nothing is written within one turn of the event loop.
+  for (let count = 0; count < 10; count += 1) file.write('1234567');
+  expect(file.dropped).toBe(8);
+  await file.close();
+  expect(linesOf(path)).toEqual(['dropped 8', '1234567', '1234567']);
+});
+
+describe('a disk that fails', () => {
+  test('is told of once, and written to again when it can be', async () => {
+    const path = folderWith('x\n');
+    const { file, troubles } = await opened(path, { maxBytes: 2 });
+    // It is full with the next line, and where it was there is a folder then.
+    rmSync(path);
+    mkdirSync(`${path}.1`);
+    writeFileSync(`${path}.1/in-the-way`, '');
+    mkdirSync(`${path}.2`);
+    writeFileSync(`${path}.2/in-the-way`, '');
+    for (const line of ['a', 'b']) {
+      file.write(line);
+      await eventually(() => expect(file.dropped).toBe(line === 'a' ? 1 : 2));
+    }
+    expect(troubles).toHaveLength(1);
+    rmSync(`${path}.1`, { recursive: true });
+    rmSync(`${path}.2`, { recursive: true });
+    file.write('c');
+    await file.close();
+    expect(linesOf(path)).toEqual(['dropped 2', 'c']);
+  });
+
+  test.each([
+    ['a folder', (path: string) => dirname(path)],
+    ['a device', () => '/dev/null'],
+    ['in no folder', (path: string) => `${path}-missing/log`],
+  ])('%s is no file to open', async (_what, pathOf) => {
+    await expect(opened(pathOf(folderWith()))).rejects.toThrow();
+  });
+});

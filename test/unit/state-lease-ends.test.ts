@@ -1,0 +1,71 @@
+/** When leases are predicted to end, once it is known how long such answers are. */
+import { describe, expect, test } from '@jest/globals';
+import { lengthKey } from '../../proxy/policy/length-key.ts';
+import { requestShape } from '../support/decision.ts';
+import { CHAT } from '../support/scanned-request.ts';
+import { admissionRequest, serving, stateWorld } from '../support/state-world.ts';
+
+const TEN_MS_A_TOKEN = {
+  promptTokens: 1_000,
+  outputTokens: 100,
+  ttftMs: 1_000,
+  totalMs: 2_000,
+  endedBy: 'itself',
+} as const;
+
+/** Prompts at 1 ms a token, outputs at 10 ms; answers of 1 to 200 tokens, each as often. */
+async function taughtWorld(stream = true) {
+  const world = stateWorld();
+  world.predictor.settled('a', TEN_MS_A_TOKEN);
+  const key = lengthKey(requestShape(), CHAT, 1_000);
+  for (let outputTokens = 1; outputTokens <= 200; outputTokens += 1) {
+    world.lengths.learn(key, { outputTokens, endedBy: 'itself', forecastQ95Tokens: null });
+  }
+  const request = admissionRequest({ shape: { stream } });
+  const result = await world.admission.admit(request, new AbortController().signal);
+  if (result.outcome !== 'admitted') throw new Error('not admitted');
+  const endsInMs = () => {
+    const [freeing] = world.views.instance(serving(world.pools, 'a')).freeing;
+    return freeing?.atMs == null ? null : freeing.atMs - world.clock.nowMs();
+  };
+  return { world, lease: result.admitted.lease, endsInMs, decision: result.admitted.decision };
+}
+
+test('the decision has the forecast in it', async () => {
+  const { decision } = await taughtWorld();
+  expect(decision.estimate.outputTokens).toEqual({
+    q50Tokens: 100,
+    q95Tokens: 191,
+    q99Tokens: 198,
+  });
+});
+
+describe('a lease that streams', () => {
+  test('ends at the median, before its first token', async () => {
+    const { endsInMs } = await taughtWorld();
+    expect(endsInMs()).toBeCloseTo(1_000 + 100 * 10, 6);
+  });
+
+  test('and then at the median of those that are longer than what is out', async () => {
+    const { world, lease, endsInMs } = await taughtWorld();
+    world.clock.advance(1_500);
+    lease.generated(100);
+    expect(endsInMs()).toBeCloseTo(50 * 10, 6);
+  });
+
+  test('at its limit where hardly any was longer', async () => {
+    const { lease, endsInMs } = await taughtWorld();
+    lease.generated(195);
+    expect(endsInMs()).toBeCloseTo(1_000 + 1_000 * 10, 6);
+  });
+});
+
+describe('a lease that does not stream', () => {
+  test('is taken to have produced what its time allows', async () => {
+    const { world, endsInMs } = await taughtWorld(false);
+    expect(endsInMs()).toBeCloseTo(2_000, 6);
+    world.clock.advance(2_000);
+    // 100 tokens are likely out; of the longer answers half have 150.
+    expect(endsInMs()).toBeCloseTo(500, 6);
+  });
+});
