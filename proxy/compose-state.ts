@@ -25,9 +25,9 @@ import type { Log } from './state/log.ts';
 import type { Metrics } from './state/metrics.ts';
 import { Overview } from './state/overview.ts';
 import { Pools } from './state/pools.ts';
-import { Predictor } from './state/predictor.ts';
 import { Sessions } from './state/sessions.ts';
 import type { Learner } from './state/settled.ts';
+import { Speeds } from './state/speeds.ts';
 import { Tally } from './state/tally.ts';
 import { Views } from './state/views.ts';
 import { createMetrics } from './telemetry/metrics.ts';
@@ -53,7 +53,7 @@ export async function composeState(
   const { memory, policy, maxConcurrency, mode } = config;
   const pools = createPools(config, upstreamOf);
   const ledger = new Ledger();
-  const predictor = new Predictor();
+  const speeds = new Speeds();
   const learning = composeLengths();
   const { lengths, decisionLog } = learning;
   const chosen = await composeGpuSource(config, clock, readSimulated);
@@ -70,7 +70,7 @@ export async function composeState(
   const levels = new Levels({ ...memory, maxConcurrency, degrade: policy.degrade });
   const tokens = composeTokens(config, pools, clock, log);
   const watched = { clock, pools, ledger, gpu, capacities, calibration, levels };
-  const views = new Views({ ...watched, predictor, lengths });
+  const views = new Views({ ...watched, speeds, lengths });
 
   const tally = new Tally();
   const metricsPage = createMetrics(() => overview.metrics(admission), packageVersion());
@@ -79,13 +79,13 @@ export async function composeState(
   const overview = new Overview({ ...watched, sessions, views });
   const judged = { pools, sessions, views, lengths, clock, log, policy };
   const judge = new Judge(judged);
-  const deciders = { ...judged, judge, ledger, predictor, metrics, decisionLog };
+  const deciders = { ...judged, judge, ledger, speeds, metrics, decisionLog };
   const admission = new Admission({ ...deciders, mode });
-  const drains = new Drains(ledger, predictor, clock);
+  const drains = new Drains(ledger, speeds, clock);
   const engines = new EngineMonitor(pools, ledger, clock, log, engineOptions(config));
 
   const learners: readonly Learner[] = [
-    (settled) => predictor.settled(settled.instance, settled),
+    (settled) => speeds.learn(settled.instance, settled),
     learn,
     ...learning.lengthLearners,
     (settled) => tokens.countWitnesses.settled(settled),
@@ -93,7 +93,7 @@ export async function composeState(
   const rooms = {
     ...watched,
     ...tokens,
-    predictor,
+    speeds,
     lengths,
     chosen,
     tally,

@@ -4,6 +4,7 @@ import type { ValuesOf } from './config/command-options.ts';
 import type { ESTIMATE_OPTIONS } from './config/estimate-options.ts';
 import { KV_BYTES_PER_ELEMENT } from './config/resolve.ts';
 import { assertNever } from './memory/assert-never.ts';
+import { withoutWindows } from './memory/engines/llamacpp-cells.ts';
 import { ollamaBatchTokens } from './memory/engines/ollama-memory.ts';
 import type { KnownLayout } from './memory/estimate/layer-parts.ts';
 import type { PagedLayout } from './memory/kv-layout.ts';
@@ -94,9 +95,4 @@ function pool(
     drafting: null,
     ...traits,
   };
-}
-
-/** With --swa-full a sliding layer keeps every token (llama-kv-cache-iswa.cpp). */
-function withoutWindows(spec: ModelSpec): ModelSpec {
-  return { ...spec, groups: spec.groups.map((group) => ({ ...group, windowTokens: null })) };
 }

@@ -6,8 +6,8 @@
  * that are still to come, or at the context of the slot (server-context.cpp,
  * get_n_draft_max), and a draft model's own cells are allocated at the start.
  */
+import { withoutWindows } from '../../proxy/memory/engines/llamacpp-cells.ts';
 import type { SlotsLayout } from '../../proxy/memory/kv-layout.ts';
-import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
 import type { EngineFacts, EngineHints, EngineIo } from '../adapter.ts';
 import { flagInteger } from '../command-line.ts';
 import { countField, field, listField, stringField, tryGetJson } from '../engine-answer.ts';
@@ -90,9 +90,4 @@ function startWarnings(args: readonly string[]): readonly string[] {
     ...(args.includes('--context-shift') ? [ENDLESS_OUTPUT] : []),
     ...(sleepSeconds > 0 ? [SLEEPLESS] : []),
   ];
-}
-
-/** With --swa-full a sliding layer keeps every token (llama-kv-cache-iswa.cpp). */
-function withoutWindows(spec: ModelSpec): ModelSpec {
-  return { ...spec, groups: spec.groups.map((group) => ({ ...group, windowTokens: null })) };
 }

@@ -10,8 +10,7 @@ import type { Clock } from '../state/clock.ts';
 import { tagsOf } from '../state/instance-tags.ts';
 import type { Lease } from '../state/lease.ts';
 import type { InstanceTags, Metrics } from '../state/metrics.ts';
-import type { Settled } from '../state/predictor.ts';
-import type { Learner, SettledRequest } from '../state/settled.ts';
+import type { Learner, Settled, SettledRequest } from '../state/settled.ts';
 
 export interface Progress {
   /** All output tokens so far, of all sequences. */
@@ -105,7 +104,9 @@ export class Settlement {
     metrics.tokens('prompt', promptTokens, tags);
     metrics.prefixCacheHit(told.cachedTokens ?? 0, tags);
     const { outputTokens: forecast, promptTokens: bounds } = decision.estimate;
-    if (forecast !== null && settled.endedBy === 'itself' && outputTokens > 0) {
+    // Of several sequences only the mean is known.
+    const isLength = settled.endedBy === 'itself' && outputTokens > 0;
+    if (forecast !== null && isLength && decision.charge.sequences === 1) {
       metrics.outputForecast(outputTokens <= forecast.q95Tokens, tags);
     }
     if (told.promptTokens === null) return;

@@ -66,7 +66,7 @@ export function offerOf(input: DecideInput, pool: PoolView, instance: InstanceVi
 /** The most that a request without max tokens may bring: the rest of the context, or what was learned. */
 function unaskedOutputTokens(input: DecideInput, instance: InstanceView): number {
   const windowTokens = Math.max(1, contextTokensOf(instance.layout) - promptTokensOfOne(input));
-  const learnedTokens = instance.learnedOutputTokens ?? windowTokens;
+  const learnedTokens = input.estimate.outputTokens?.q99Tokens ?? windowTokens;
   return Math.min(windowTokens, Math.max(learnedTokens, input.config.minOutputTokens));
 }
 

@@ -1,6 +1,6 @@
 /** When there will be room: the ends of live leases and of those who wait, played forward. */
 import { fitsInto, type Occupancy } from './reserve.ts';
-import type { Freeing, InstanceView, Waiting } from './types.ts';
+import type { Freeing, InstanceView, QueueDecision, Waiting } from './types.ts';
 
 /** An instance that could take the request, and what it would occupy there. */
 export interface Candidate {
@@ -111,4 +111,9 @@ function soonestOf(
     if (atMs !== null && (best === null || atMs < best.atMs)) best = { timeline, atMs };
   }
   return best;
+}
+
+/** Output tokens of one sequence by which to foresee its end: half of the outputs of its kind are no longer; no more than it may have. */
+export function likelyOutputTokens({ charge, estimate }: QueueDecision): number {
+  return Math.min(charge.outputTokens, estimate.outputTokens?.q50Tokens ?? charge.outputTokens);
 }

@@ -68,8 +68,6 @@ export interface InstanceView {
   /** Soft limit of sequences from degradation or `--max-concurrency`; null: none. */
   readonly concurrencyCap: number | null;
   readonly level: Level;
-  /** The longest output seen lately (q99), null until enough was learned. */
-  readonly learnedOutputTokens: number | null;
   /** Live leases with their predicted ends, in any order. */
   readonly freeing: readonly Freeing[];
 }

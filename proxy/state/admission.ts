@@ -4,6 +4,7 @@
  * nobody can take in between what was found free.
  */
 import { refusalOf } from '../policy/outcomes.ts';
+import { likelyOutputTokens } from '../policy/predict-wait.ts';
 import type {
   AdmitDecision,
   Decision,
@@ -18,8 +19,8 @@ import type { Ledger } from './ledger.ts';
 import type { Metrics } from './metrics.ts';
 import { untouched } from './observe.ts';
 import { isServing, type Pools } from './pools.ts';
-import type { Predictor } from './predictor.ts';
 import { Queue, type QueueEntry } from './queue.ts';
+import type { Speeds } from './speeds.ts';
 import { endInSession, takeLease } from './take-lease.ts';
 
 interface WaitingRequest {
@@ -30,7 +31,7 @@ interface WaitingRequest {
 export interface AdmissionParts extends JudgeParts {
   readonly judge: Judge;
   readonly ledger: Ledger;
-  readonly predictor: Predictor;
+  readonly speeds: Speeds;
   readonly metrics: Metrics;
   readonly decisionLog: DecisionLog;
   readonly mode: 'enforce' | 'observe';
@@ -129,13 +130,17 @@ export class Admission {
     decision: QueueDecision,
     signal: AbortSignal,
   ): Promise<AdmissionResult> {
-    const { clock, metrics, judge, predictor, pools } = this.#parts;
+    const { clock, metrics, judge, speeds, pools } = this.#parts;
     const { charge, pool } = decision;
     this.#tell(request, decision, 0, false);
     const waiting = {
       units: charge.peakUnits,
       sequences: charge.sequences,
-      durationMs: predictor.quickestDurationMs(namesIn(pools, pool), charge),
+      durationMs: speeds.quickestDurationMs(
+        namesIn(pools, pool),
+        charge.promptTokens,
+        likelyOutputTokens(decision),
+      ),
     };
     const sinceMs = clock.nowMs();
     const exit = await this.#queue.wait({ request, bounds }, pool, waiting, signal);

@@ -8,7 +8,7 @@ import type { Clock } from './clock.ts';
 import type { Lease } from './lease.ts';
 import type { Ledger } from './ledger.ts';
 import type { Instance, StampedReading } from './pools.ts';
-import type { Predictor } from './predictor.ts';
+import type { Speeds } from './speeds.ts';
 
 /** An open lease older than this is surely running on its engine, not still on its way there. */
 const ON_ITS_WAY_MS = 1_000;
@@ -29,13 +29,13 @@ interface Draining {
 
 export class Drains {
   readonly #ledger: Ledger;
-  readonly #predictor: Predictor;
+  readonly #speeds: Speeds;
   readonly #clock: Clock;
   readonly #draining = new Map<Lease, Draining>();
 
-  constructor(ledger: Ledger, predictor: Predictor, clock: Clock) {
+  constructor(ledger: Ledger, speeds: Speeds, clock: Clock) {
     this.#ledger = ledger;
-    this.#predictor = predictor;
+    this.#speeds = speeds;
     this.#clock = clock;
     ledger.onEnded((lease) => {
       this.#draining.get(lease)?.cancelDeadline();
@@ -49,11 +49,7 @@ export class Drains {
     const { instance, charge, takenAtMs } = lease.terms;
     const nowMs = this.#clock.nowMs();
     lease.drain(nowMs);
-    const predictedMs = this.#predictor.durationMs(
-      instance,
-      charge.promptTokens,
-      charge.outputTokens,
-    );
+    const predictedMs = this.#speeds.durationMs(instance, charge.promptTokens, charge.outputTokens);
     const wholeMs = predictedMs === null ? LONGEST_DRAIN_MS : predictedMs * DURATION_MARGIN;
     const draining = { cancelDeadline: () => {}, isSeen: false, confirmations: 0 };
     this.#draining.set(lease, draining);

@@ -4,14 +4,14 @@
  */
 import type { Lease } from './lease.ts';
 import type { LengthForecasts } from './lengths/length-forecasts.ts';
-import type { Predictor } from './predictor.ts';
+import type { Speeds } from './speeds.ts';
 
 export class LeaseEnds {
-  readonly #predictor: Predictor;
+  readonly #speeds: Speeds;
   readonly #lengths: LengthForecasts;
 
-  constructor(predictor: Predictor, lengths: LengthForecasts) {
-    this.#predictor = predictor;
+  constructor(speeds: Speeds, lengths: LengthForecasts) {
+    this.#speeds = speeds;
     this.#lengths = lengths;
   }
 
@@ -23,17 +23,12 @@ export class LeaseEnds {
     const share = charge.sequences > 1 ? 0.95 : 0.5;
     const likelyTokens =
       lengthKey === undefined ? null : this.#lengths.likelyTokens(lengthKey, share, producedTokens);
-    if (likelyTokens === null) {
-      const { generatedTokens } = lease;
-      const ms = this.#predictor.likelyDurationMs(instance, charge, generatedTokens);
-      return ms === null ? null : takenAtMs + ms;
-    }
-    const outputTokens = Math.min(charge.outputTokens, likelyTokens);
+    const outputTokens = Math.min(charge.outputTokens, likelyTokens ?? charge.outputTokens);
     if (producedTokens === 0) {
-      const ms = this.#predictor.durationMs(instance, charge.promptTokens, outputTokens);
+      const ms = this.#speeds.durationMs(instance, charge.promptTokens, outputTokens);
       return ms === null ? null : takenAtMs + ms;
     }
-    const ms = this.#predictor.durationMs(instance, 0, outputTokens - producedTokens);
+    const ms = this.#speeds.durationMs(instance, 0, outputTokens - producedTokens);
     return ms === null ? null : nowMs + ms;
   }
 
@@ -43,7 +38,7 @@ export class LeaseEnds {
     if (streams || generatedTokens > 0) return generatedTokens;
     const { promptTokens, outputTokens } = charge;
     const elapsedMs = nowMs - takenAtMs;
-    const tokens = this.#predictor.outputTokensAfter(instance, promptTokens, elapsedMs);
+    const tokens = this.#speeds.outputTokensAfter(instance, promptTokens, elapsedMs);
     return Math.min(tokens, outputTokens);
   }
 }

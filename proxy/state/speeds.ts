@@ -37,6 +37,18 @@ export class Speeds {
     return (prefillMsPerToken ?? 0) * promptTokens + decodeMsPerToken * outputTokens;
   }
 
+  /** The least of `durationMs` over several instances; null when none has learned yet. */
+  quickestDurationMs(
+    instances: readonly string[],
+    promptTokens: number,
+    outputTokens: number,
+  ): number | null {
+    const durations = instances.flatMap(
+      (name) => this.durationMs(name, promptTokens, outputTokens) ?? [],
+    );
+    return durations.length === 0 ? null : Math.min(...durations);
+  }
+
   /** The output that is likely to exist so long after forwarding; 0 before anything was learned. */
   outputTokensAfter(instance: string, promptTokens: number, elapsedMs: number): number {
     const { prefillMsPerToken, decodeMsPerToken } = this.#of(instance);

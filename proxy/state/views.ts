@@ -8,7 +8,7 @@ import type { Ledger } from './ledger.ts';
 import type { LengthForecasts } from './lengths/length-forecasts.ts';
 import type { Levels } from './levels.ts';
 import { isServing, type Pools, routeIn, type ServingInstance } from './pools.ts';
-import type { Predictor } from './predictor.ts';
+import type { Speeds } from './speeds.ts';
 
 export interface Others {
   /** Units and sequences on the engine that our leases do not explain. */
@@ -21,7 +21,7 @@ export interface ViewsParts {
   readonly ledger: Ledger;
   readonly capacities: Capacities;
   readonly levels: Levels;
-  readonly predictor: Predictor;
+  readonly speeds: Speeds;
   readonly lengths: LengthForecasts;
   readonly clock: Clock;
 }
@@ -31,17 +31,15 @@ export class Views {
   readonly #ledger: Ledger;
   readonly #capacities: Capacities;
   readonly #levels: Levels;
-  readonly #predictor: Predictor;
   readonly #ends: LeaseEnds;
   readonly #clock: Clock;
 
-  constructor({ pools, ledger, capacities, levels, predictor, lengths, clock }: ViewsParts) {
+  constructor({ pools, ledger, capacities, levels, speeds, lengths, clock }: ViewsParts) {
     this.#pools = pools;
     this.#ledger = ledger;
     this.#capacities = capacities;
     this.#levels = levels;
-    this.#predictor = predictor;
-    this.#ends = new LeaseEnds(predictor, lengths);
+    this.#ends = new LeaseEnds(speeds, lengths);
     this.#clock = clock;
   }
 
@@ -74,7 +72,6 @@ export class Views {
       maxSequences: instance.latest?.reading.maxSequences ?? null,
       concurrencyCap: this.#levels.concurrencyCap(name),
       level: this.#levels.level(name),
-      learnedOutputTokens: this.#predictor.outputTokensQ99(name),
       freeing: [...this.#ledger.leases(name)].map((lease) => this.#freeing(lease)),
     };
   }

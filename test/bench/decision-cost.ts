@@ -76,7 +76,7 @@ function busyWorld(spareUnits: number) {
       const outputTokens = 100 + index * 20;
       const totalMs = 500 + outputTokens * 10;
       const sample = { promptTokens: 2_000, outputTokens, ttftMs: 500, totalMs };
-      world.predictor.settled(name, { ...sample, endedBy: 'itself' });
+      world.speeds.learn(name, sample);
     }
   }
   for (let index = 0; index < LEASES; index += 1) {

@@ -52,7 +52,6 @@ function instance(name: string): fc.Arbitrary<InstanceView> {
         maxSequences: fc.option(fc.integer({ min: 1, max: 6 })),
         concurrencyCap: fc.option(fc.integer({ min: 1, max: 6 })),
         level: fc.constantFrom(...LEVELS),
-        learnedOutputTokens: fc.option(fc.integer({ min: 1, max: 4_000 })),
       })
       .map(({ leases, othersUnits, ...rest }) => ({
         name,

@@ -69,7 +69,6 @@ export function instanceView(change: Partial<InstanceView> = {}): InstanceView {
     maxSequences: 4,
     concurrencyCap: null,
     level: 'low',
-    learnedOutputTokens: null,
     freeing: [],
     ...change,
   };
@@ -120,6 +119,12 @@ export const POLICY: PolicyConfig = {
 export interface InputChange extends Partial<Omit<DecideInput, 'shape' | 'config'>> {
   readonly shape?: Partial<RequestShape>;
   readonly config?: Partial<PolicyConfig>;
+}
+
+/** What was learned of outputs, so that 99 of 100 are no longer than that. */
+export function learned(q99Tokens: number): Pick<DecideInput, 'estimate'> {
+  const outputTokens = { q50Tokens: 1, q95Tokens: q99Tokens, q99Tokens };
+  return { estimate: { ...decideInput().estimate, outputTokens } };
 }
 
 /** A request of 1,000 prompt and 1,000 output tokens that meets one empty instance of 10,000. */

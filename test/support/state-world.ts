@@ -27,8 +27,8 @@ import { Levels } from '../../proxy/state/levels.ts';
 import type { Log } from '../../proxy/state/log.ts';
 import type { Metrics } from '../../proxy/state/metrics.ts';
 import { Pools } from '../../proxy/state/pools.ts';
-import { Predictor } from '../../proxy/state/predictor.ts';
 import { Sessions } from '../../proxy/state/sessions.ts';
+import { Speeds } from '../../proxy/state/speeds.ts';
 import { Views } from '../../proxy/state/views.ts';
 import { POLICY, requestShape, UNIFIED } from './decision.ts';
 import { fakeEngine } from './fake-engine-io.ts';
@@ -184,7 +184,7 @@ export function stateWorld(options: WorldOptions = {}) {
     })),
   );
   const ledger = new Ledger();
-  const predictor = new Predictor();
+  const speeds = new Speeds();
   const lengths = new LengthForecasts();
   const decisionLog = new DecisionLog(() => clock.nowMs());
   const source = new FakeGpuSource();
@@ -216,7 +216,7 @@ export function stateWorld(options: WorldOptions = {}) {
     maxConcurrency: options.maxConcurrency ?? null,
     degrade: policy.degrade,
   });
-  const views = new Views({ pools, ledger, capacities, levels, predictor, lengths, clock });
+  const views = new Views({ pools, ledger, capacities, levels, speeds, lengths, clock });
   const evicted: string[] = [];
   const sessions = new Sessions(
     { maxIdleBytes: 1_000_000, idleMs: 300_000, maxIdleSessions: 1_000 },
@@ -225,9 +225,9 @@ export function stateWorld(options: WorldOptions = {}) {
   const judged = { pools, sessions, views, lengths, clock, log, policy };
   const judge = new Judge(judged);
   const mode = options.mode ?? 'enforce';
-  const deciders = { ...judged, judge, ledger, predictor, metrics, decisionLog };
+  const deciders = { ...judged, judge, ledger, speeds, metrics, decisionLog };
   const admission = new Admission({ ...deciders, mode });
-  const drains = new Drains(ledger, predictor, clock);
+  const drains = new Drains(ledger, speeds, clock);
 
   /** A new reading of an engine, started and finished now. */
   const read = (name: string, change: Partial<EngineReading> = {}) => {
@@ -272,7 +272,7 @@ export function stateWorld(options: WorldOptions = {}) {
     counted,
     pools,
     ledger,
-    predictor,
+    speeds,
     lengths,
     decisionLog,
     source,

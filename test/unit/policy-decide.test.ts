@@ -9,6 +9,7 @@ import {
   instanceView,
   known,
   largePool,
+  learned,
   PAGED,
   poolView,
   SPLIT,
@@ -176,12 +177,12 @@ describe('a request without max tokens', () => {
     },
     {
       when: 'unified slots, something learned: no more than that',
-      given: { ...unasked, pools: [poolView([instanceView({ learnedOutputTokens: 700 })])] },
+      given: { ...unasked, ...learned(700) },
       decides: { ...ACCEPTED, grant: { outputTokens: 700 }, charge: { peakUnits: 1_700 } },
     },
     {
       when: 'short answers seen lately do not cut one below a useful length',
-      given: { ...unasked, pools: [poolView([instanceView({ learnedOutputTokens: 5 })])] },
+      given: { ...unasked, ...learned(5) },
       decides: { ...ACCEPTED, grant: { outputTokens: 256 } },
     },
     {

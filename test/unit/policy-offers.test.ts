@@ -16,6 +16,7 @@ import {
   type InputChange,
   instanceView,
   known,
+  learned,
   PAGED,
   poolView,
   SPLIT,
@@ -94,8 +95,7 @@ describe('output tokens, most and least', () => {
     },
     {
       what: 'what was learned',
-      given: { shape: { requestedOutputTokens: null } },
-      view: { learnedOutputTokens: 600 },
+      given: { shape: { requestedOutputTokens: null }, ...learned(600) },
       most: 600,
       least: 256,
     },

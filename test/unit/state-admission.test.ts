@@ -40,12 +40,11 @@ function rigid(tokens: number): AdmissionRequest {
 
 /** 20 ms for each token of output, nothing for a prompt. */
 function teach(world: World, instance = 'a'): void {
-  world.predictor.settled(instance, {
+  world.speeds.learn(instance, {
     promptTokens: 100,
     outputTokens: 100,
     ttftMs: 0,
     totalMs: 2_000,
-    endedBy: 'itself',
   });
 }
 

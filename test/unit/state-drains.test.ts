@@ -122,8 +122,8 @@ const TEN_MS_A_TOKEN = {
 
 describe('by the time it takes', () => {
   test('twice the predicted duration, from the beginning', () => {
-    const { take, drains, clock, predictor } = world();
-    predictor.settled('a', TEN_MS_A_TOKEN);
+    const { take, drains, clock, speeds } = world();
+    speeds.learn('a', TEN_MS_A_TOKEN);
     const lease = take('a', 100, 400);
     clock.advance(3_000);
     drains.drain(lease);
@@ -134,8 +134,8 @@ describe('by the time it takes', () => {
   });
 
   test('at least a second, for a request that should be over', () => {
-    const { take, drains, clock, predictor } = world();
-    predictor.settled('a', TEN_MS_A_TOKEN);
+    const { take, drains, clock, speeds } = world();
+    speeds.learn('a', TEN_MS_A_TOKEN);
     const lease = take('a', 100, 10);
     clock.advance(60_000);
     drains.drain(lease);
@@ -146,8 +146,8 @@ describe('by the time it takes', () => {
   });
 
   test('not while the engine is seen to be at work on it', () => {
-    const { take, drains, clock, predictor, confirm } = world();
-    predictor.settled('a', TEN_MS_A_TOKEN);
+    const { take, drains, clock, speeds, confirm } = world();
+    speeds.learn('a', TEN_MS_A_TOKEN);
     take('a', 100, 100);
     const lease = take('a', 100, 100);
     drains.drain(lease);
@@ -162,8 +162,8 @@ describe('by the time it takes', () => {
   });
 
   test('ten minutes at most, whatever is seen', () => {
-    const { take, drains, clock, predictor, confirm } = world();
-    predictor.settled('a', TEN_MS_A_TOKEN);
+    const { take, drains, clock, speeds, confirm } = world();
+    speeds.learn('a', TEN_MS_A_TOKEN);
     const lease = take('a', 100, 100);
     drains.drain(lease);
     clock.advance(1);

@@ -43,7 +43,6 @@ test('what is promised, in flight and allowed', () => {
     maxSequences: 4,
     concurrencyCap: null,
     level: 'low',
-    learnedOutputTokens: null,
   });
 });
 
@@ -118,7 +117,7 @@ describe('ends of leases', () => {
 
   test('from the beginning of the lease', () => {
     const world = stateWorld();
-    world.predictor.settled('a', tenMsAToken);
+    world.speeds.learn('a', tenMsAToken);
     const takenAtMs = world.clock.nowMs();
     world.take('a', 1_000, 500);
     world.clock.advance(1_000);
@@ -129,7 +128,7 @@ describe('ends of leases', () => {
 
   test('overdue is unknown again, not at once', () => {
     const world = stateWorld();
-    world.predictor.settled('a', tenMsAToken);
+    world.speeds.learn('a', tenMsAToken);
     world.take('a', 1_000, 500);
     world.clock.advance(5_000);
     expect(viewOf(world).freeing).toMatchObject([{ atMs: null }]);

@@ -3,6 +3,7 @@
  * how large the cache of a layer is. Read in llama-context.cpp and
  * llama-kv-cache-iswa.cpp; the same in every build measured.
  */
+import type { LayerGroup, ModelSpec } from '../models/model-spec.ts';
 
 /** What a server is started with, as far as its cells follow from it. */
 export interface LlamacppContext {
@@ -67,4 +68,12 @@ export function layerCells(context: LlamacppContext, windowTokens: number | null
 /** No larger than the logical batch. The context bounds it too, but no rounded count shows that. */
 function ubatchOf({ batchTokens, ubatchTokens }: LlamacppContext): number {
   return Math.min(batchTokens ?? DEFAULT_BATCH_TOKENS, ubatchTokens ?? DEFAULT_UBATCH_TOKENS);
+}
+
+/** A model whose sliding layers keep every token, as they do with `--swa-full` (llama-kv-cache-iswa.cpp). */
+export function withoutWindows(spec: ModelSpec): ModelSpec {
+  const groups = spec.groups.map(({ chunked: _, ...group }): LayerGroup => {
+    return { ...group, windowTokens: null };
+  });
+  return { ...spec, groups };
 }

@@ -18,6 +18,8 @@ import type { TokenTrust } from './token-trust.ts';
 
 /** Counting is worth less than this; the upper bound serves as well, only less exactly. */
 const ENGINE_TIMEOUT_MS = 2_000;
+/** Some engines want the text of the prompt, which is then made of the body in one piece. */
+const LONGEST_BODY_BYTES = 4 * 1024 ** 2;
 
 export interface CountingParts {
   readonly pools: Pools;
@@ -70,6 +72,7 @@ export class PromptCounts {
     request: ScannedRequest,
     signal: AbortSignal,
   ): Promise<TokenBounds | null> {
+    if (request.body.length > LONGEST_BODY_BYTES) return null;
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(ENGINE_TIMEOUT_MS)]);
     try {
       const tokens = await instance.adapter.countTokens(instance.io, request, bounded);

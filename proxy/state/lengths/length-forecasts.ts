@@ -15,8 +15,7 @@ import {
 } from '../../policy/length-curve.ts';
 import { KIND_PARTS, type LengthKey, lengthKey } from '../../policy/length-key.ts';
 import type { OutputForecast, RequestShape, TokenBounds } from '../../policy/types.ts';
-import type { Settled } from '../predictor.ts';
-import type { SettledRequest } from '../settled.ts';
+import type { Settled, SettledRequest } from '../settled.ts';
 import { LengthGroups, SAMPLES_NEEDED } from './length-groups.ts';
 
 /** A group of one size of prompts must know this much before it is preferred to all sizes together. */
