@@ -55,6 +55,8 @@ export interface EngineReading {
   readonly maxSequences: number | null;
   /** Preemptions or retractions since the engine started. */
   readonly preemptions: number | null;
+  /** Several pools are told as one, as full as the fullest: it is not known what lives in which. */
+  readonly isMixture?: true;
   /** KV that the engine keeps in host memory; null where it keeps none or does not tell. */
   readonly hostTier: HostTier | null;
   /**

@@ -10,7 +10,7 @@ import type { Edit } from '../proxy/json/types.ts';
 import type { InvalidRequest, ScannedRequest } from './adapter.ts';
 
 /** The most a nested object may be written in: it is scanned in one go, and again to be changed. */
-const MAX_NESTED_BYTES = 256 * 1024;
+const MAX_NESTED_BYTES = 128 * 1024;
 
 const EMPTY = new TextEncoder().encode('{}');
 

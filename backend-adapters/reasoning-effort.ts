@@ -33,8 +33,9 @@ const SWITCHED_OFF: readonly ((request: ScannedRequest) => boolean)[] = [
 /** null: not said, or in a word that is not known. */
 export function reasoningEffortOf(request: ScannedRequest): ReasoningEffort | null {
   if (SWITCHED_OFF.some((isOff) => isOff(request))) return 'none';
-  for (const said of SAID) {
-    const effort = REASONING_EFFORTS.find((word) => word === said(request));
+  for (const saidIn of SAID) {
+    const said = saidIn(request);
+    const effort = REASONING_EFFORTS.find((word) => word === said);
     if (effort !== undefined) return effort;
   }
   return null;

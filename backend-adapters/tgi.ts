@@ -15,11 +15,20 @@
  * `/invocations`, `/vertex`, the route that AIP_PREDICT_ROUTE names and `/v2`
  * generate as well; they are in no list, so they are refused.
  */
-import type { Adapter, ErrorClass, GenerationRoute } from './adapter.ts';
+import type { RequestShape } from '../proxy/policy/types.ts';
+import type {
+  Adapter,
+  EngineFacts,
+  ErrorClass,
+  GenerationRoute,
+  InvalidRequest,
+  ScannedRequest,
+} from './adapter.ts';
 import { parseByRoute, rewriteByRoute, streamEventByRoute, usageByRoute } from './by-route.ts';
 import { countField, field, stringField, tryGetJson } from './engine-answer.ts';
 import { tryPost } from './one-token.ts';
 import type { OpenAiDialect } from './openai-dialect.ts';
+import { RequestFields } from './request-fields.ts';
 import { countTgiTokens } from './tgi/count-tokens.ts';
 import { tgiErrorClass } from './tgi/errors.ts';
 import { nativeStreamEvent, nativeUsage } from './tgi/native-answer.ts';
@@ -27,6 +36,7 @@ import { parseNative } from './tgi/native-request.ts';
 import { rewriteNative } from './tgi/native-rewrite.ts';
 import { probeTgi } from './tgi/probe.ts';
 import { readTgi } from './tgi/state.ts';
+import { withTextImages } from './tgi/text-images.ts';
 
 const DIALECT: OpenAiDialect = {
   routes: [
@@ -94,7 +104,7 @@ export const tgi: Adapter = {
     ),
 
   parse: (request, facts) =>
-    isNative(request.route) ? parseNative(request, facts) : parseByRoute(request, DIALECT, facts),
+    isNative(request.route) ? parseNative(request, facts) : parseShared(request, facts),
   rewrite: (request, shape, grant) =>
     isNative(request.route)
       ? rewriteNative(request, shape, grant)
@@ -104,6 +114,17 @@ export const tgi: Adapter = {
     isNative(route) ? nativeStreamEvent(data) : streamEventByRoute(data, route, 'done'),
   classifyError: (status, body): ErrorClass => tgiErrorClass(status, body),
 };
+
+/** Whatever of a body the template prints may name images. */
+function parseShared(request: ScannedRequest, facts: EngineFacts): RequestShape | InvalidRequest {
+  const shape = parseByRoute(request, DIALECT, facts);
+  if ('invalid' in shape) return shape;
+  const fields = new RequestFields(request);
+  const name = request.route.kind === 'chat' ? 'messages' : 'prompt';
+  const { image } = facts.media;
+  const promptTokens = withTextImages(fields, name, request.body, shape.promptTokens, image);
+  return fields.problem ?? { ...shape, promptTokens };
+}
 
 function isNative({ kind }: GenerationRoute): boolean {
   return kind === 'native-text';

@@ -4,15 +4,16 @@ import type { Estimated } from './estimate.ts';
 const MIB = 1024 ** 2;
 
 export function estimateReport(result: Estimated): string {
-  const { model, modelSource, engine, promptTokens, maxTokens, sequences, perGpu } = result;
-  const several = sequences === 1 ? '' : `, ${sequences} sequences: each takes what follows`;
+  const { model, modelSource, engine, maxTokens, sequences, perGpu } = result;
+  const several =
+    sequences === 1 ? '' : `, ${sequences} sequences: none takes more than what follows`;
   const where = perGpu.gpus === 1 ? '' : ` on each of ${perGpu.gpus} GPUs`;
   const phase = (name: 'decode' | 'prefill') => result.parts.filter((part) => part.phase === name);
   const prefill = phase('prefill');
   return [
     `${model} on ${engine}${several}`,
     `  geometry      ${modelSource}`,
-    `  prompt        ${promptWords(promptTokens)}`,
+    `  prompt        ${promptWords(result)}`,
     `  output        ${count(maxTokens)} tokens at most`,
     '',
     `Held while decoding${where}, with all of them there`,
@@ -26,18 +27,30 @@ export function estimateReport(result: Estimated): string {
     ...(perGpu.gpus === 1 ? [] : [sumLine('KV on all GPUs', result.kvBytes)]),
     ...sharedLines(result),
     sumLine('naive', result.naiveBytes),
-    '    tokens x layers x KV heads x head size x 2 x bytes: every layer as if it kept every token',
+    '    tokens x layers x bytes of a token in a layer: as if each layer kept every token',
     '',
     ...fitLines(result),
   ].join('\n');
 }
 
-function promptWords({ lo, hi, source }: Estimated['promptTokens']): string {
-  if (lo === hi)
-    return `${count(hi)} tokens${source === 'tokenizer' ? ', counted with o200k_harmony' : ''}`;
-  const how =
-    source === 'tokenizer' ? 'engines print chats in more than one way' : 'from its bytes';
-  return `${count(lo)} to ${count(hi)} tokens (${how}); the most is taken`;
+function promptWords({ promptTokens: { lo, hi, source }, prompts }: Estimated): string {
+  const which = prompts === 1 ? '' : `, the longest of ${prompts}`;
+  if (lo === hi) {
+    const how = source === 'tokenizer' ? ', counted with o200k_harmony' : '';
+    return `${count(hi)} tokens${how}${which}`;
+  }
+  return `${count(lo)} to ${count(hi)} tokens${which} (${boundsWords(source)}); the most is taken`;
+}
+
+function boundsWords(source: Estimated['promptTokens']['source']): string {
+  switch (source) {
+    case 'tokenizer':
+      return 'counted, as engines may print it';
+    case 'token-ids':
+      return 'told in all';
+    default:
+      return 'from its bytes';
+  }
 }
 
 function partLines({ part, bytes, formula, source }: Estimated['parts'][number]): string[] {

@@ -12,7 +12,9 @@ import { sequencesOf } from './policy/types.ts';
 import { countPrompt } from './tokens/count-prompt.ts';
 
 export interface AskedRequest {
+  /** Of the longest prompt. */
   readonly promptTokens: TokenBounds;
+  readonly prompts: number;
   /** null: neither the body nor the operator names any. */
   readonly maxTokens: number | null;
   readonly sequences: number;
@@ -23,6 +25,7 @@ const COUNT_BUDGET_MS = 20_000;
 
 /** The member by which a body shows its kind. */
 const TELLING: ReadonlyArray<readonly [member: string, kind: RequestKind]> = [
+  ['system', 'messages'],
   ['messages', 'chat'],
   ['input', 'responses'],
   ['prompt', 'completion'],
@@ -61,10 +64,24 @@ export async function bodyRequest(
     },
   );
   if ('invalid' in shape) return `${path}: ${shape.invalid}`;
+  const ofAll = await bettered(shape.promptTokens, { route, body, object }, layout.spec);
   return {
-    promptTokens: await bettered(shape.promptTokens, { route, body, object }, layout.spec),
+    promptTokens: ofLongest(ofAll, shape.prompts),
+    prompts: shape.prompts,
     maxTokens: shape.requestedOutputTokens,
     sequences: sequencesOf(shape),
+  };
+}
+
+/** At least an equal share, and a token less for each of the others. */
+function ofLongest(bounds: TokenBounds, prompts: number): TokenBounds {
+  const share = (tokens: number) => Math.ceil(tokens / prompts);
+  const { lo, expected, hi } = bounds;
+  return {
+    ...bounds,
+    lo: share(lo),
+    expected: share(expected),
+    hi: Math.max(share(lo), hi - (prompts - 1)),
   };
 }
 
@@ -87,11 +104,11 @@ async function bettered(
     body,
     framing: DEFAULT_FRAMING,
   } as const;
-  const counts = countPrompt(job, o200k, performance.now() + COUNT_BUDGET_MS) ?? [];
+  const counted = countPrompt(job, o200k, performance.now() + COUNT_BUDGET_MS);
   return (
     boundsFromCounts(
       bounds,
-      counts.filter((count) => count !== null),
+      (counted?.counts ?? []).filter((count) => count !== null),
     ) ?? bounds
   );
 }

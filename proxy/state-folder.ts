@@ -1,6 +1,7 @@
 /** The folder of `--state-dir`: one file, replaced as a whole, and those that were set aside. */
-import { mkdirSync } from 'node:fs';
-import { mkdtemp, open, rename, rm, stat } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { constants, mkdirSync } from 'node:fs';
+import { mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StateStore } from './state/lengths/learned-state.ts';
 
@@ -9,6 +10,10 @@ const STATE_FILE = 'learned.json';
 const MAX_STATE_BYTES = 16 * 1024 ** 2;
 /** After that many the oldest is overwritten. */
 const MAX_SET_ASIDE = 5;
+/** What is not yet in place has this name, with something of its own in between. */
+const UNFINISHED = { start: `${STATE_FILE}.`, end: '.tmp' };
+/** Far longer than a write takes: what is older was left by a process that was killed at it. */
+const UNFINISHED_MS = 600_000;
 
 /**
  * Makes the folder where it is missing, and tries that it can be written to.
@@ -18,6 +23,7 @@ export async function openStateFolder(folder: string): Promise<StateStore> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const trial = await mkdtemp(join(folder, '.trial-'));
   await rm(trial, { recursive: true });
+  await removeLeftovers(folder);
   const path = join(folder, STATE_FILE);
   return {
     read: () => readAll(path),
@@ -27,13 +33,17 @@ export async function openStateFolder(folder: string): Promise<StateStore> {
 }
 
 async function readAll(path: string): Promise<string | null> {
-  const file = await open(path, 'r').catch((error: unknown) => {
+  // A pipe that lies there must not keep the start waiting for somebody to write into it.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+  const file = await open(path, flags).catch((error: unknown) => {
     if (isMissing(error)) return null;
     throw error;
   });
   if (file === null) return null;
   try {
-    const { size } = await file.stat();
+    const stats = await file.stat();
+    if (!stats.isFile()) throw new Error('it is no regular file');
+    const { size } = stats;
     if (size > MAX_STATE_BYTES) throw new Error(`it is larger than ${MAX_STATE_BYTES} bytes`);
     return await file.readFile('utf8');
   } finally {
@@ -41,22 +51,42 @@ async function readAll(path: string): Promise<string | null> {
   }
 }
 
-/** Whoever reads meanwhile, or after a crash, finds the one before or this one, whole. */
+/**
+ * Whoever reads meanwhile, or after a crash, finds the one before or this one,
+ * whole. So does another process that writes here at the same moment: in two
+ * containers both have the same number.
+ */
 async function replace(path: string, text: string): Promise<void> {
-  const beside = `${path}.${process.pid}.tmp`;
-  const file = await open(beside, 'w', 0o600);
+  const beside = `${path}.${randomUUID()}${UNFINISHED.end}`;
   try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
+    const file = await open(beside, 'wx', 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(beside, path);
+  } catch (error) {
+    // On a full disk half a file would stay in the way of the next attempt.
+    await rm(beside, { force: true }).catch(() => {});
+    throw error;
   }
-  await rename(beside, path);
+}
+
+async function removeLeftovers(folder: string): Promise<void> {
+  const { start, end } = UNFINISHED;
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    const isUnfinished = name.startsWith(start) && name.endsWith(end);
+    const isLeft = isUnfinished && Date.now() - (await timeOf(path, 'mtimeMs')) > UNFINISHED_MS;
+    if (isLeft) await rm(path, { force: true });
+  }
 }
 
 async function setAside(path: string): Promise<string> {
   const names = Array.from({ length: MAX_SET_ASIDE }, (_, index) => `${path}.corrupt-${index + 1}`);
-  const ages = await Promise.all(names.map(changedAtMs));
+  const ages = await Promise.all(names.map((name) => timeOf(name, 'ctimeMs')));
   const oldest = ages.indexOf(Math.min(...ages));
   const name = names[oldest] ?? `${path}.corrupt-1`;
   await rename(path, name);
@@ -64,9 +94,9 @@ async function setAside(path: string): Promise<string> {
 }
 
 /** 0 for a name that is free. */
-async function changedAtMs(path: string): Promise<number> {
+async function timeOf(path: string, which: 'mtimeMs' | 'ctimeMs'): Promise<number> {
   try {
-    return (await stat(path)).ctimeMs;
+    return (await stat(path))[which];
   } catch (error) {
     if (isMissing(error)) return 0;
     throw error;

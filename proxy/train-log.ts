@@ -1,5 +1,6 @@
 /** Reads decision logs line by line, however large they are. */
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { type ReadLine, readLine } from './state/settled-line.ts';
 
 /** What `kvgate train` can't go on with. */
@@ -60,6 +61,8 @@ export async function readLog(
 async function* linesOf(path: string): AsyncGenerator<string> {
   let rest = '';
   try {
+    // A pipe has nothing left for the second reading, and may never end it.
+    if (!(await stat(path)).isFile()) throw new Error('it is no regular file');
     for await (const chunk of createReadStream(path, 'utf8')) {
       const [first = '', ...others] = String(chunk).split('\n');
       rest = bounded(rest + first);

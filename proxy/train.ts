@@ -39,6 +39,9 @@ export async function train(logs: readonly string[], folder: string): Promise<st
     }
     lengths.learn(key, { ...outcome, forecastQ95Tokens: forecast?.q95Tokens ?? null });
   });
+  if (seen < found.answers) {
+    throw new TrainError('the logs became shorter while they were read', 'log');
+  }
   await store.write(stateText(lengths)).catch((error: unknown) => {
     throw new TrainError(`${folder} can't be written: ${String(error)}`, 'state-dir');
   });

@@ -90,7 +90,7 @@ const LONGER_FUNCTIONS: ReadonlyMap<string, { readonly lines: number; readonly w
   new Map([
     [
       'proxy/telemetry/instruments.ts: createInstruments',
-      { lines: 105, why: 'one table of instruments' },
+      { lines: 115, why: 'one table of instruments' },
     ],
   ]);
 

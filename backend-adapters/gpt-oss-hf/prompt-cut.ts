@@ -43,12 +43,12 @@ function firstObject(
   { route, body }: ScannedRequest,
   array: Member,
 ): ScannedRequest | 'long' | null {
-  const from = body.subarray(array.valueStart, array.valueEnd).indexOf(OPEN_BRACE);
-  if (from === -1) return null;
-  const start = array.valueStart + from;
-  const end = endOfObject(body, start, Math.min(array.valueEnd, start + MAX_ELEMENT_BYTES));
+  const to = Math.min(array.valueEnd, array.valueStart + MAX_ELEMENT_BYTES);
+  const from = body.subarray(array.valueStart, to).indexOf(OPEN_BRACE);
+  if (from === -1) return to < array.valueEnd ? 'long' : null;
+  const end = endOfObject(body, array.valueStart + from, to);
   if (end === null) return 'long';
-  const element = body.subarray(start, end);
+  const element = body.subarray(array.valueStart + from, end);
   const scanner = new JsonScanner();
   scanner.push(element);
   const object = scanner.end();

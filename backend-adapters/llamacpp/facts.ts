@@ -18,7 +18,7 @@ import { measuredFraming } from './count-tokens.ts';
 import { hostCache } from './host-cache.ts';
 import { kvArrangement, type SlotSizes } from './kv-arrangement.ts';
 import { mediaOf } from './media.ts';
-import { specOfModelFile } from './model-file.ts';
+import { isOfLoaded, specOfModelFile } from './model-file.ts';
 
 const ENDLESS_OUTPUT =
   'the server was started with --context-shift, so a request without max tokens may run for ever: start it without';
@@ -51,10 +51,11 @@ export async function factsOf(
   const alias = stringField(props, 'model_alias');
   const path = stringField(props, 'model_path');
   const id = stringField(models[0], 'id');
-  const spec =
-    hints.modelSpec ??
-    (await specOfModelFile(io, path, signal)) ??
-    knownModel(hints, [alias, id, path]);
+  const file = await specOfModelFile(io, path, signal);
+  const isLoaded = file !== null && isOfLoaded(file, field(models[0], 'meta'));
+  // An alias is the operator's choice, the path says what was loaded.
+  const named = knownModel(hints, [path, alias, id]);
+  const spec = hints.modelSpec ?? (isLoaded ? file : named);
   const { warnings, ...arrangement } = kvArrangement(hints, args, sizes);
   const ubatchTokens = ubatchOf(args ?? []);
   const layout: SlotsLayout = {

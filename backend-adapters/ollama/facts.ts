@@ -42,7 +42,8 @@ export function factsOf(
 ): EngineFacts {
   const { name, shown } = model;
   const info = field(shown, 'model_info');
-  const spec = knownModel(hints, [name, stringField(info, 'general.basename')]) ?? server.spec;
+  const named = knownModel(hints, [name, stringField(info, 'general.basename')]);
+  const spec = hints.modelSpec ?? bestKnown(server.spec, named);
   const parallel = slotsOf(model, hints, args);
   const kvType = kvTypeOf(hints, args);
   const contextTokens = model.contextTokens ?? contextUnloaded(shown);
@@ -72,6 +73,19 @@ export function factsOf(
     ],
     framing: framingOf(shown),
   };
+}
+
+/**
+ * The file's word goes before the name, which anybody may give to a model. Where
+ * both say the same of KV, the catalogue knows more: Ollama leaves out the vocabulary.
+ */
+function bestKnown(file: ModelSpec | null, named: ModelSpec | null): ModelSpec | null {
+  if (file === null || named === null) return file ?? named;
+  return kvText(file) === kvText(named) ? named : file;
+}
+
+function kvText({ groups, states }: ModelSpec): string {
+  return JSON.stringify([...groups, ...states].map((part) => Object.entries(part).sort()));
 }
 
 /** null where nothing tells. The arguments are those of a runner, where it is seen. */

@@ -14,8 +14,9 @@ import type { DescribedModel } from './models.ts';
 
 /** Not told without the whole vocabulary; above any known, and only `dynamic` layouts ask for it. */
 const ANY_VOCABULARY = 2 ** 18;
-/** Far above the keys of any model. */
+/** Far above the keys, and the layers, of any model. */
 const MAX_KEYS = 4_096;
+const MAX_LIST = 1_024;
 const LEFT_OUT: GgufValue = { kind: 'array', elementType: null, length: null };
 
 /** null where a number that KV depends on is missing or out of range: nothing is guessed. */
@@ -61,6 +62,7 @@ function asGguf(value: unknown): GgufValue {
 function isList(value: unknown): value is readonly (number | boolean)[] {
   return (
     Array.isArray(value) &&
+    value.length <= MAX_LIST &&
     value.every((entry) => typeof entry === 'number' || typeof entry === 'boolean')
   );
 }

@@ -39,7 +39,8 @@ export async function probeSglang(
       const why = 'neither /v1/models nor /server_info tells the length of the context';
       return { ok: false, state: 'unusable', why };
     }
-    const names = [modelId, stringField(card, 'root'), info?.modelPath ?? null];
+    // An alias may be anything; the path says more.
+    const names = [info?.modelPath ?? null, stringField(card, 'root'), modelId];
     const spec = knownModel(hints, names);
     const layout = layoutOf(spec, info, contextTokens, hints);
     const reading = await readSglang(io, layout, signal);

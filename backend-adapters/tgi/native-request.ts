@@ -8,15 +8,13 @@ import type { EngineFacts, InvalidRequest, ScannedRequest } from '../adapter.ts'
 import { nestedProblem, openNested } from '../nested-fields.ts';
 import { MAX_INT32 } from '../openai-limits.ts';
 import { RequestFields } from '../request-fields.ts';
+import { withTextImages } from './text-images.ts';
 
 export const PARAMETERS = 'parameters';
 
 /** A first and a last special token. */
 const SPECIAL_TOKENS = 2;
 const MAX_SAMPLES = 128;
-
-/** Vision models take this notation for an image: an address, or the data itself (validation.rs). */
-const IMAGE = new TextEncoder().encode('![](');
 
 export function parseNative(
   request: ScannedRequest,
@@ -68,37 +66,8 @@ function promptOf(
     messages: 0,
     framing: { baseTokens: SPECIAL_TOKENS, perMessageTokens: 0 },
   });
-  if (media.image === 'none') return text;
-  const images = imagesIn(request.body.subarray(inputs.valueStart, inputs.valueEnd));
-  if (images === 0) return text;
-  if (media.image === null) {
-    fields.refuse('inputs', "inputs holds an image, whose size in tokens can't be told");
-    return text;
-  }
-  // The notation itself is no text then, however long it is.
-  const tokens = images * media.image;
-  return { ...text, lo: 1, expected: text.expected + tokens, hi: text.hi + tokens };
-}
-
-/** By byte: how far the end of the notation is beyond it at least; 0: this may be its end. */
-const BEYOND = Uint8Array.from({ length: 256 }, (_, byte) => {
-  const place = IMAGE.indexOf(byte);
-  return place === -1 ? IMAGE.length : IMAGE.length - 1 - place;
-});
-
-/** How often the notation of an image is in a text, without making a string of what may be long. */
-function imagesIn(text: Uint8Array): number {
-  const last = IMAGE.length - 1;
-  let images = 0;
-  for (let end = last; end < text.length; ) {
-    const step = BEYOND[text[end] ?? 0] ?? 0;
-    end += step;
-    if (step > 0) continue;
-    if (text[end - 1] === IMAGE[2] && text[end - 2] === IMAGE[1] && text[end - 3] === IMAGE[0])
-      images += 1;
-    end += IMAGE.length;
-  }
-  return images;
+  const written = request.body.subarray(inputs.valueStart, inputs.valueEnd);
+  return withTextImages(fields, 'inputs', written, text, media.image);
 }
 
 /** `truncate` keeps the last so many tokens of the prompt. */

@@ -47,9 +47,12 @@ const COUNTERS: Readonly<Partial<Record<RequestKind, Counter>>> = {
   },
 };
 
+/** They change the prompt, and the counter does not know them (TokenizeChatRequest). */
+const UNCOUNTED = ['truncate_prompt_tokens', 'documents'];
+
 /**
  * null for what it has no counter for, for a list of prompts, for a prompt that
- * the engine would cut, and where the engine refuses to count.
+ * the engine would cut or add documents to, and where the engine refuses to count.
  */
 export async function countPromptTokens(
   io: EngineIo,
@@ -59,7 +62,7 @@ export async function countPromptTokens(
   const { members } = request.object;
   const { kind } = request.route;
   const counter = COUNTERS[kind];
-  if (counter === undefined || members.has('truncate_prompt_tokens')) return null;
+  if (counter === undefined || UNCOUNTED.some((name) => members.has(name))) return null;
   if (kind === 'completion' && members.get('prompt')?.kind !== 'string') return null;
   const parts = counter.members.flatMap((name) => {
     const member = members.get(name);

@@ -69,7 +69,7 @@ function described({ metrics, hints, model, contextTokens, version, flags }: Ans
   const speculation = speculationOf(flags, metrics.draftTokens);
   const pool: PagedLayout = {
     model: 'paged',
-    spec: knownModel(hints, [modelId, stringField(model, 'root')]),
+    spec: knownModel(hints, [stringField(model, 'root'), modelId]),
     kvBytesPerElement: hints.kvBytesPerElement ?? bytesPerElement(metrics.cacheDtype),
     blockTokens: metrics.blockTokens ?? DEFAULT_BLOCK_TOKENS,
     contextTokens,

@@ -47,7 +47,7 @@ export function readingOf(
     runningSequences: known(counts('runningSequences'), sum),
     waitingSequences: known(counts('waitingSequences'), sum),
     preemptions: known(counts('preemptions'), sum),
-    ranks: pinned ? each : [],
+    ...(pinned ? { ranks: each } : { isMixture: true }),
   };
 }
 

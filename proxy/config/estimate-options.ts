@@ -2,7 +2,6 @@
 import {
   boolean,
   choice,
-  choiceOrNone,
   integer,
   integerOrNone,
   number,
@@ -40,16 +39,13 @@ export const ESTIMATE_OPTIONS = {
   ),
   'gpu-memory-threshold': OPTIONS['gpu-memory-threshold'],
   'mem-safety-reserve-mb': OPTIONS['mem-safety-reserve-mb'],
-  'kv-dtype': choiceOrNone("Type of KV elements; not given: the engine's own default, 16 bits.", [
-    'bf16',
-    'f16',
-    'f32',
-    'fp8',
-    'q8_0',
-    'q4_0',
-  ]),
+  'kv-dtype': {
+    ...OPTIONS['kv-dtype'],
+    description:
+      'Type of KV elements, one that the engine has; not given: its own default, 16 bits.',
+  },
   attention: choice('transformers: how attention is computed.', ['eager', 'flash'], 'eager'),
-  'max-num-batched-tokens': integer('vLLM: prompt tokens of one step.', 8192, TOKENS),
+  'max-num-batched-tokens': integer('vLLM, SGLang: prompt tokens of one step.', 8192, TOKENS),
   'async-scheduling': boolean('vLLM: whether the next step is prepared beside the current.', true),
   'ubatch-size': integer('llama.cpp: tokens of one physical batch (-ub).', 512, {
     ...TOKENS,

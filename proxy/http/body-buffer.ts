@@ -38,7 +38,12 @@ export class BodyBuffer {
 
   /** The body so far. */
   whole(): Buffer {
-    return this.#bytes.subarray(0, this.#length);
+    return this.from(0);
+  }
+
+  /** What has come of it from a byte on; it stays as it is when more comes. */
+  from(start: number): Buffer {
+    return this.#bytes.subarray(start, this.#length);
   }
 
   #grow(neededBytes: number): void {

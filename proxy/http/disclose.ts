@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Adapter, GenerationRoute } from '../../backend-adapters/adapter.ts';
 import { canonicalJson } from '../json/canonical.ts';
-import { smallValue, splice } from '../json/splice.ts';
+import { smallValue, splicedPieces } from '../json/splice.ts';
 import type { ScannedObject } from '../json/types.ts';
 import type { Decision, RequestShape } from '../policy/types.ts';
 import type { Admitted } from '../state/admission-result.ts';
@@ -120,5 +120,5 @@ export function withMetadata(
     admission_action: admitted.reported.action,
   };
   const edits = [{ key: 'metadata', json: JSON.stringify(metadata) }];
-  return Buffer.from(splice(answer, object, edits));
+  return Buffer.concat(splicedPieces(answer, object, edits));
 }

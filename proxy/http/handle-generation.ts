@@ -69,12 +69,8 @@ async function converse(parts: GenerationParts, talk: Conversation): Promise<voi
       case 'admitted': {
         const { reported, instance } = result.admitted;
         logDecision(parts, id, reported, instance.name);
-        parts.countWitnesses.admitted(
-          id,
-          instance,
-          understood.scanned,
-          understood.shape.promptTokens,
-        );
+        const { scanned, shape } = understood;
+        parts.countWitnesses.admitted(id, instance, scanned, shape);
         await serveAdmitted(parts, talk, understood, result.admitted);
       }
     }

@@ -5,6 +5,7 @@
  * namespace), never needed.
  */
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { pathSeenFrom } from './process-path.ts';
 
 const LISTEN_STATE = '0A';
 /** Processes whose view of a file is tried; more than these share one. */
@@ -32,7 +33,9 @@ export async function pathsBehind(url: string, path: string): Promise<readonly s
   const paths: string[] = [];
   try {
     for await (const pid of listenersAt(url)) {
-      paths.push(path.startsWith('/') ? `/proc/${pid}/root${path}` : `/proc/${pid}/cwd/${path}`);
+      const folders = { root: `/proc/${pid}/root`, cwd: `/proc/${pid}/cwd` };
+      const place = await pathSeenFrom(folders, path);
+      if (place !== null) paths.push(place);
       if (paths.length === MAX_LISTENERS) break;
     }
   } catch {

@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import { JsonScanner } from '../json/scanner.ts';
 import type { ScannedObject } from '../json/types.ts';
+import { Arrivals } from './arrivals.ts';
 import { BodyBuffer } from './body-buffer.ts';
 import type { LoopShare } from './loop-share.ts';
 import { buffersFull, invalidRequest, type Problem, refusal } from './problem.ts';
@@ -17,10 +18,6 @@ export class BufferBudget {
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
-  }
-
-  get heldBytes(): number {
-    return this.#heldBytes;
   }
 
   /** @returns false when there is no room; nothing is taken then */
@@ -73,66 +70,79 @@ export interface BodyLimits {
   readonly share: LoopShare;
 }
 
+/** The bytes of one body as far as they have come, counted in the budget. */
+class HeldBody {
+  readonly bytes: BodyBuffer;
+  readonly #limits: BodyLimits;
+  #heldBytes = 0;
+  /** Why no more of it is taken. */
+  problem: Problem | null = null;
+
+  /** @param declaredBytes 0 where the length is not told */
+  constructor(declaredBytes: number, limits: BodyLimits) {
+    this.bytes = new BodyBuffer(declaredBytes > 0 ? declaredBytes : limits.maxBodyBytes);
+    this.#limits = limits;
+  }
+
+  take(chunk: Buffer): void {
+    const { maxBodyBytes, budget } = this.#limits;
+    if (this.problem !== null) return;
+    if (this.bytes.length + chunk.length > maxBodyBytes) this.problem = bodyTooLarge(maxBodyBytes);
+    else if (!budget.take(chunk.length)) this.problem = buffersFull();
+    else {
+      this.#heldBytes += chunk.length;
+      this.bytes.append(chunk);
+    }
+  }
+
+  /** Gives its bytes back to the budget, once. */
+  release(): void {
+    this.#limits.budget.giveBack(this.#heldBytes);
+    this.#heldBytes = 0;
+  }
+}
+
 /**
  * Reads and scans the body.
  * @throws the signal's reason when it aborts meanwhile, as it does when the client leaves
  */
 export async function readBody(
   message: IncomingMessage,
-  { maxBodyBytes, budget, share }: BodyLimits,
+  limits: BodyLimits,
   signal: AbortSignal,
 ): Promise<ReadResult> {
-  const scanner = new JsonScanner();
-  const declared = Number(message.headers['content-length'] ?? 0);
-  const body = new BodyBuffer(declared > 0 ? declared : maxBodyBytes);
-  let heldBytes = 0;
-  const release = () => {
-    budget.giveBack(heldBytes);
-    heldBytes = 0;
-  };
-  const refuse = (problem: Problem): ReadResult => {
-    release();
-    return { ok: false, problem };
-  };
-
+  const held = new HeldBody(Number(message.headers['content-length'] ?? 0), limits);
+  const arrivals = new Arrivals(message, signal, (chunk) => held.take(chunk));
+  let result: ReadResult | null = null;
   try {
-    for await (const chunk of untilAborted(message, signal)) {
-      if (body.length + chunk.length > maxBodyBytes) return refuse(bodyTooLarge(maxBodyBytes));
-      if (!budget.take(chunk.length)) return refuse(buffersFull());
-      heldBytes += chunk.length;
-      body.append(chunk);
-      const error = await pushInSlices(share, scanner, chunk, signal);
-      if (error !== null) return refuse(invalidRequest(error.message));
-    }
-    signal.throwIfAborted();
-  } catch (error) {
-    release();
-    throw signal.aborted ? signal.reason : error;
+    const object = await scanned(held, arrivals, limits.share, signal);
+    const release = () => held.release();
+    result =
+      'status' in object
+        ? { ok: false, problem: object }
+        : { ok: true, request: { body: held.bytes.whole(), object, release } };
+    return result;
+  } finally {
+    arrivals.stop();
+    if (result?.ok !== true) held.release();
+  }
+}
+
+async function scanned(
+  held: HeldBody,
+  arrivals: Arrivals,
+  share: LoopShare,
+  signal: AbortSignal,
+): Promise<ScannedObject | Problem> {
+  const scanner = new JsonScanner();
+  let scannedBytes = 0;
+  while (await arrivals.more()) {
+    if (held.problem !== null) return held.problem;
+    const come = held.bytes.from(scannedBytes);
+    scannedBytes += come.length;
+    const error = await pushInSlices(share, scanner, come, signal);
+    if (error !== null) return invalidRequest(error.message);
   }
   const object = scanner.end();
-  if ('code' in object) return refuse(invalidRequest(object.message));
-  return { ok: true, request: { body: body.whole(), object, release } };
-}
-
-/** The stream's chunks; it is left open when the reader stops, so that it can still be answered. */
-async function* untilAborted(
-  message: IncomingMessage,
-  signal: AbortSignal,
-): AsyncGenerator<Buffer, void> {
-  const chunks: AsyncIterator<Buffer> = message.iterator({ destroyOnReturn: false });
-  for (;;) {
-    const next = await orAborted(chunks.next(), signal);
-    if (next.done === true) return;
-    yield next.value;
-  }
-}
-
-/** The promise's value, or the signal's reason where that comes first. */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const aborted = () => reject(signal.reason);
-    if (signal.aborted) aborted();
-    signal.addEventListener('abort', aborted, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
-  });
+  return 'code' in object ? invalidRequest(object.message) : object;
 }

@@ -3,8 +3,9 @@
  * lease learns of each token, the metrics and whoever learns of the outcome.
  */
 import type { Usage } from '../../backend-adapters/adapter.ts';
-import { heldUnits } from '../memory/charge.ts';
-import type { AdmitDecision, RequestShape } from '../policy/types.ts';
+import { contextTokensOf, heldUnits } from '../memory/charge.ts';
+import { endedBy } from '../policy/ended-by.ts';
+import type { RequestShape } from '../policy/types.ts';
 import type { Admitted } from '../state/admission-result.ts';
 import type { Clock } from '../state/clock.ts';
 import { tagsOf } from '../state/instance-tags.ts';
@@ -88,7 +89,12 @@ export class Settlement {
           },
           ttftMs,
           totalMs,
-          ...lengthOf(shape, decision, generated),
+          ...lengthOf(
+            admitted,
+            shape,
+            generated,
+            usage?.promptTokens ?? decision.estimate.promptTokens.lo,
+          ),
           promptTokens: usage?.promptTokens ?? decision.charge.promptTokens,
         };
         metrics.tokens('output', generated, tags);
@@ -121,15 +127,19 @@ export class Settlement {
   }
 }
 
+/** @param promptTokens all of them; the fewest they can be, where the engine did not tell */
 function lengthOf(
+  { decision, lease }: Admitted,
   shape: RequestShape,
-  { charge }: AdmitDecision,
   generatedTokens: number,
+  promptTokens: number,
 ): Pick<Settled, 'outputTokens' | 'endedBy'> {
-  const perSequence = Math.ceil(generatedTokens / charge.sequences);
-  const setLimit = shape.requestedOutputTokens === null ? 'set_limit' : 'asked_limit';
-  return {
-    outputTokens: perSequence,
-    endedBy: perSequence < charge.outputTokens ? 'itself' : setLimit,
+  const { charge, grant } = decision;
+  const outputTokens = Math.ceil(generatedTokens / charge.sequences);
+  const limits = {
+    asked: shape.requestedOutputTokens,
+    set: grant.outputTokens,
+    room: contextTokensOf(lease.terms.layout) - Math.ceil(promptTokens / shape.prompts),
   };
+  return { outputTokens, endedBy: endedBy(outputTokens, limits) };
 }

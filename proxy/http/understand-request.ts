@@ -72,7 +72,7 @@ export function understand(
       shape,
       session,
       neverDegrade: message.headers['x-kvgate-degrade'] === 'never',
-      countTokens: (signal) => parts.promptCounts.count(spokesman, scanned, promptTokens, signal),
+      countTokens: parts.promptCounts.counterFor(spokesman, scanned, shape),
     },
   };
 }

@@ -3,10 +3,11 @@
 /** Bytes of a top-level key as it is written, escapes and all. */
 export const MAX_KEY_BYTES = 1024;
 
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 export class KeyText {
   /** The key's bytes, then its closing quote. */
   readonly #bytes = new Uint8Array(MAX_KEY_BYTES + 1);
-  readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   #length = 0;
 
   /** Bytes it can still take; none left means that the key is too long. */
@@ -25,6 +26,6 @@ export class KeyText {
 
   /** The key with its escapes decoded. The bytes must have been scanned up to the closing quote. */
   decode(): string {
-    return JSON.parse(`"${this.#decoder.decode(this.#bytes.subarray(0, this.#length))}`);
+    return JSON.parse(`"${decoder.decode(this.#bytes.subarray(0, this.#length))}`);
   }
 }

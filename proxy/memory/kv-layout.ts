@@ -129,9 +129,9 @@ export function steadyKvBytes(
  * the KV, and exactly what transformers holds at the end of prefill.
  */
 export function naiveKvBytes(spec: ModelSpec, tokens: number, kvBytesPerElement: number): number {
-  const bytesPerToken = spec.groups.reduce(
-    (sum, group) => sum + group.layers * tokenBytesOfLayer(group, kvBytesPerElement),
-    0,
-  );
+  const bytesPerToken = spec.groups.reduce((sum, group) => {
+    const unpacked = group.kvHeads * (group.keyDim + group.valueDim) * kvBytesPerElement;
+    return sum + group.layers * Math.max(unpacked, tokenBytesOfLayer(group, kvBytesPerElement));
+  }, 0);
   return Math.ceil(bytesPerToken * tokens);
 }

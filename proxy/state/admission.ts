@@ -72,9 +72,10 @@ export class Admission {
   async admit(request: AdmissionRequest, signal: AbortSignal): Promise<AdmissionResult> {
     const { judge, mode, pools } = this.#parts;
     let bounds = request.shape.promptTokens;
-    let { decision, countMatters } = judge.first(request, this.#line);
-    if (countMatters) {
-      bounds = (await request.countTokens(signal)) ?? bounds;
+    const first = judge.first(request, this.#line);
+    let { decision } = first;
+    if (first.countTokens !== null) {
+      bounds = (await first.countTokens(signal)) ?? bounds;
       // The world went on meanwhile.
       decision = judge.decide(request, bounds, this.#line);
     }
@@ -101,9 +102,9 @@ export class Admission {
   /** The dry run: counts if it must, decides, takes nothing. */
   async explain(request: AdmissionRequest, signal: AbortSignal): Promise<Decision> {
     const { judge } = this.#parts;
-    const { decision, countMatters } = judge.first(request, this.#line);
-    if (!countMatters) return decision;
-    const counted = await request.countTokens(signal);
+    const { decision, countTokens } = judge.first(request, this.#line);
+    if (countTokens === null) return decision;
+    const counted = await countTokens(signal);
     return judge.decide(request, counted ?? request.shape.promptTokens, this.#line);
   }
 

@@ -98,7 +98,7 @@ function cleanSample(
   leases: ReadonlySet<Lease>,
 ): Waiting | null {
   const { usedUnits, capacityUnits, runningSequences, waitingSequences } = reading;
-  if (usedUnits === null || generatedAtStart === undefined) return null;
+  if (usedUnits === null || generatedAtStart === undefined || reading.isMixture) return null;
   if (runningSequences !== leases.size || (waitingSequences ?? 0) > 0) return null;
   if (leases.size === 0 || leases.size > MAX_SEQUENCES) return null;
   if (generatedAtStart.size !== leases.size) return null;
@@ -129,7 +129,8 @@ function sequenceOf(
       lo: told.promptTokens + Math.max(0, generatedTokens.lo - IN_TRANSIT_TOKENS),
       hi: told.promptTokens + Math.max(generatedTokens.lo, Math.min(most, outputTokens)),
     },
-    sharedTokens: told.cachedTokens,
+    // OpenAI's Responses API has no room for a null: engines that do not count it tell 0.
+    sharedTokens: told.cachedTokens === 0 ? null : told.cachedTokens,
   };
 }
 

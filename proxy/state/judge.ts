@@ -14,6 +14,7 @@ import type {
   Waiting,
 } from '../policy/types.ts';
 import type { Clock } from './clock.ts';
+import type { CountPrompt } from './counts/prompt-counts.ts';
 import type { LengthForecasts } from './lengths/length-forecasts.ts';
 import type { Log } from './log.ts';
 import { isServing, type Pools, type ServingInstance } from './pools.ts';
@@ -28,8 +29,8 @@ export interface AdmissionRequest {
   /** `key` tells sessions apart and includes the tenant; `id` is what the client sent. */
   readonly session: { readonly key: string; readonly id: string } | null;
   readonly neverDegrade: boolean;
-  /** Counts the prompt, exactly where that can be had; null where the bounds can't be bettered. */
-  readonly countTokens: (signal: AbortSignal) => Promise<TokenBounds | null>;
+  /** Counts the prompt, exactly where that can be had; null where nobody can. */
+  readonly countTokens: CountPrompt | null;
 }
 
 /** Those who wait, as far as a decision must respect them. */
@@ -51,8 +52,8 @@ export interface JudgeParts {
 export interface FirstDecision {
   /** At the upper bound of the prompt. */
   readonly decision: Decision;
-  /** Whether to count the prompt, and then to decide again. */
-  readonly countMatters: boolean;
+  /** Counts the prompt, for it to be decided again; null where that would change nothing. */
+  readonly countTokens: CountPrompt | null;
 }
 
 export class Judge {
@@ -77,11 +78,14 @@ export class Judge {
     const decision = decide(input);
     const { lo, hi, source } = bounds;
     // An engine's count may leave out what its model's images take.
-    if (lo === hi || source === 'media') return { decision, countMatters: false };
+    const { countTokens } = request;
+    if (countTokens === null || lo === hi || source === 'media') {
+      return { decision, countTokens: null };
+    }
     // Whoever has to wait has the time to be counted, and may then need less.
     const countMatters =
       decision.action === 'queue' || !sameOutcome(decide({ ...input, promptTokens: lo }), decision);
-    return { decision, countMatters };
+    return { decision, countTokens: countMatters ? countTokens : null };
   }
 
   /** The request at its upper bound in the world as it is now. */

@@ -32,13 +32,16 @@ export class LeaseEnds {
     return ms === null ? null : nowMs + ms;
   }
 
-  /** What was seen of its output; where nothing can be seen, what is likely to be there by now. */
-  #producedTokens({ generatedTokens, terms }: Lease, nowMs: number): number {
+  /**
+   * What was seen of its output; where nothing can be seen, as once its client
+   * has left, what is likely to be there by now.
+   */
+  #producedTokens({ state, generatedTokens, terms }: Lease, nowMs: number): number {
     const { instance, charge, takenAtMs, streams } = terms;
-    if (streams || generatedTokens > 0) return generatedTokens;
+    if (state === 'open' && (streams || generatedTokens > 0)) return generatedTokens;
     const { promptTokens, outputTokens } = charge;
     const elapsedMs = nowMs - takenAtMs;
-    const tokens = this.#speeds.outputTokensAfter(instance, promptTokens, elapsedMs);
-    return Math.min(tokens, outputTokens);
+    const likelyTokens = this.#speeds.outputTokensAfter(instance, promptTokens, elapsedMs);
+    return Math.min(Math.max(generatedTokens, likelyTokens), outputTokens);
   }
 }

@@ -21,6 +21,7 @@ export interface Metrics {
     readonly action: Decision['action'];
     readonly reason: Decision['reason'];
     readonly pool?: string | null;
+    readonly charge?: { readonly kvBytes: number | null } | null;
   }): void;
   /** The level changed something about a request. */
   degraded(level: Level, tags: InstanceTags): void;

@@ -1,4 +1,5 @@
 /** A line of the decision log as `kvgate train` needs it: what was asked, and how long the answer was. */
+import { ENDS } from '../policy/ended-by.ts';
 import { type LengthKey, lengthKey } from '../policy/length-key.ts';
 import { REASONING_EFFORTS } from '../policy/types.ts';
 import type { LengthOutcome } from './lengths/length-forecasts.ts';
@@ -10,7 +11,6 @@ export type ReadLine =
   | { readonly is: 'bad'; readonly why: string };
 
 const OTHER_TYPES: readonly unknown[] = ['decision', 'dropped'];
-const ENDS = ['itself', 'asked_limit', 'set_limit'] as const;
 const MOST_TOKENS = 2 ** 40;
 
 /** Never throws. Learned from is what the log tells, not what was forecast at the time. */

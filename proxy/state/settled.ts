@@ -1,12 +1,12 @@
 /** A request that ran to its end, with what was estimated of it and what it came to: all that can be learned from. */
 import type { KvLayout } from '../memory/kv-layout.ts';
+import type { EndedBy } from '../policy/ended-by.ts';
 import type { AdmitDecision, RequestShape } from '../policy/types.ts';
 import type { Timing } from './speeds.ts';
 
 /** What became of one sequence of it; of several, what is the mean. */
 export interface Settled extends Timing {
-  /** What ended the answer: the model itself, the limit it was asked with, or one that kvgate set. */
-  readonly endedBy: 'itself' | 'asked_limit' | 'set_limit';
+  readonly endedBy: EndedBy;
 }
 
 export interface SettledRequest extends Settled {

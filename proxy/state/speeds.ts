@@ -25,7 +25,8 @@ export class Speeds {
     if (ttftMs !== null && promptTokens > 0) {
       speed.prefillMsPerToken = smoothed(speed.prefillMsPerToken, ttftMs / promptTokens);
     }
-    if (outputTokens <= 0) return;
+    // An answer that is there with its first token tells nothing of those after it.
+    if (outputTokens <= (ttftMs === null ? 0 : 1)) return;
     const decodeMs = Math.max(0, totalMs - prefillMs);
     speed.decodeMsPerToken = smoothed(speed.decodeMsPerToken, decodeMs / outputTokens);
   }

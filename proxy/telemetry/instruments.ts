@@ -7,6 +7,8 @@ const TTFT_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7, 10, 20, 30, 60, 120];
 const INTER_TOKEN_BUCKETS = [0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2.5];
 const END_TO_END_BUCKETS = [0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600];
 const WAIT_BUCKETS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120];
+/** 1 MiB to 64 GiB. */
+const KV_BUCKETS = Array.from({ length: 9 }, (_, step) => 2 ** (20 + 2 * step));
 /** Below 0 the estimate was too small. */
 const ERROR_BUCKETS = [-0.5, -0.25, -0.1, -0.05, -0.01, 0, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5];
 
@@ -71,6 +73,12 @@ export function createInstruments() {
         'Time from request to end of answer.',
         MODEL,
         END_TO_END_BUCKETS,
+      ),
+      estimatedKv: histogram(
+        'kvgate_estimated_kv_bytes',
+        'KV memory that a request was estimated to hold at its end, at each decision.',
+        ['action'],
+        KV_BUCKETS,
       ),
       estimateError: histogram(
         'kvgate_estimate_error_ratio',

@@ -25,9 +25,11 @@ export function createMetrics(
   const { registry, events, mirrors, build } = createInstruments();
   build.set({ version }, 1);
   return {
-    decided({ action, reason, pool }) {
+    decided({ action, reason, pool, charge }) {
       events.decisions.inc({ action, reason, pool: pool ?? '' });
       if (action === 'reject') events.rejected.inc({ reason });
+      const kvBytes = charge?.kvBytes ?? null;
+      if (kvBytes !== null) events.estimatedKv.observe({ action }, kvBytes);
     },
     degraded: (level, tags) => events.degraded.inc({ level, ...labels(tags) }),
     waitedInQueue: (seconds, outcome) => events.queueWait.observe({ outcome }, seconds),

@@ -3,7 +3,7 @@
  * disk: lines wait in memory up to a limit, and beyond it they are dropped and
  * counted, which the file itself tells once it can be written again.
  */
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 
 export interface RotatingFileOptions {
   /** A file grown to it is renamed to `.1`, the one of that name to `.2`, and so on. */
@@ -23,7 +23,6 @@ export class RotatingFile {
   readonly #path: string;
   readonly #options: RotatingFileOptions;
   #file: FileHandle | null;
-  #bytes: number;
   #waiting: string[] = [];
   #waitingBytes = 0;
   #dropped = 0;
@@ -31,17 +30,15 @@ export class RotatingFile {
   #isTroubled = false;
   #flushing: Promise<void> | null = null;
 
-  private constructor(path: string, file: FileHandle, bytes: number, options: RotatingFileOptions) {
+  private constructor(path: string, file: FileHandle, options: RotatingFileOptions) {
     this.#path = path;
     this.#file = file;
-    this.#bytes = bytes;
     this.#options = options;
   }
 
   /** Goes on at the end of what is there. @throws Error when it can't be opened for writing */
   static async open(path: string, options: RotatingFileOptions): Promise<RotatingFile> {
-    const { file, bytes } = await openAtEnd(path);
-    return new RotatingFile(path, file, bytes, options);
+    return new RotatingFile(path, await openAtEnd(path), options);
   }
 
   /** Lines that were lost since it was opened. */
@@ -101,16 +98,21 @@ export class RotatingFile {
   }
 
   async #append(chunk: Buffer): Promise<void> {
-    if (this.#bytes > 0 && this.#bytes + chunk.length > this.#options.maxBytes) {
-      await this.#rotate();
-    }
-    if (this.#file === null) {
-      const opened = await openAtEnd(this.#path);
-      this.#file = opened.file;
-      this.#bytes = opened.bytes;
-    }
+    const bytes = await this.#bytesThere();
+    if (bytes > 0 && bytes + chunk.length > this.#options.maxBytes) await this.#rotate();
+    this.#file ??= await openAtEnd(this.#path);
     await this.#file.appendFile(chunk);
-    this.#bytes += chunk.length;
+  }
+
+  /** Of what its path names. A file that is no longer there by its name is let go of. */
+  async #bytesThere(): Promise<number> {
+    const there = await stat(this.#path).catch(ignoreMissing);
+    const open = await this.#file?.stat();
+    if (open !== undefined && (open.ino !== there?.ino || open.dev !== there.dev)) {
+      await this.#file?.close();
+      this.#file = null;
+    }
+    return there?.size ?? 0;
   }
 
   async #rotate(): Promise<void> {
@@ -139,23 +141,22 @@ export class RotatingFile {
 }
 
 /** A last line that was cut short by a crash is ended, so that the next one is whole. */
-async function openAtEnd(path: string): Promise<{ file: FileHandle; bytes: number }> {
+async function openAtEnd(path: string): Promise<FileHandle> {
   const file = await open(path, 'a+', 0o600);
   try {
     const stats = await file.stat();
     if (!stats.isFile()) throw new Error(`${path} is no regular file`);
-    const { size } = stats;
-    if (size === 0) return { file, bytes: 0 };
-    const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
-    if (buffer[0] === 0x0a) return { file, bytes: size };
-    await file.appendFile('\n');
-    return { file, bytes: size + 1 };
+    if (stats.size > 0) {
+      const { buffer } = await file.read(Buffer.alloc(1), 0, 1, stats.size - 1);
+      if (buffer[0] !== 0x0a) await file.appendFile('\n');
+    }
+    return file;
   } catch (error) {
     await file.close();
     throw error;
   }
 }
 
-function ignoreMissing(error: unknown): void {
+function ignoreMissing(error: unknown): undefined {
   if ((error as { readonly code?: unknown }).code !== 'ENOENT') throw error;
 }

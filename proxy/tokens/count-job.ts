@@ -1,6 +1,6 @@
 /** What the main thread asks of the worker, and what it answers. Plain data: it is copied between them. */
 import type { RequestKind } from '../../backend-adapters/adapter.ts';
-import type { TokenRange } from '../memory/token-bounds.ts';
+import type { LocalCounts } from '../state/counts/local-counter.ts';
 
 /** gpt-oss's own, or the one of `--tokenizer`. */
 export type VocabularyName = 'o200k_harmony' | 'file';
@@ -15,7 +15,6 @@ export interface PromptJob {
   readonly task: 'prompt';
   readonly vocabulary: VocabularyName;
   readonly kind: RequestKind;
-  /** In memory of its own where a thread counts it: it is handed over. */
   readonly body: Uint8Array;
   readonly framing: PromptFraming;
 }
@@ -36,7 +35,7 @@ export type CountJob = PromptJob | SampleJob | LoadJob;
 
 export type CountAnswer =
   | { readonly outcome: 'loaded' }
-  | { readonly outcome: 'counted'; readonly counts: readonly (TokenRange | null)[] }
+  | ({ readonly outcome: 'counted' } & LocalCounts)
   | { readonly outcome: 'sampled'; readonly tokensPerByte: number }
   /** It took too long, or there is no telling; not worth another try. */
   | { readonly outcome: 'unknown'; readonly why: string };

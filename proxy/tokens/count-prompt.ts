@@ -1,9 +1,10 @@
 /** Counts the prompt of one body; runs in the worker. */
 import type { RequestKind } from '../../backend-adapters/adapter.ts';
 import type { TokenRange } from '../memory/token-bounds.ts';
+import type { LocalCounts } from '../state/counts/local-counter.ts';
 import type { Chat } from './bodies/chat.ts';
 import { readChat } from './bodies/chat-body.ts';
-import { listMember, member } from './bodies/json-value.ts';
+import { entriesOf, holdsHugeNumber, listMember, member } from './bodies/json-value.ts';
 import { readMessagesChat } from './bodies/messages-body.ts';
 import { readResponsesChat } from './bodies/responses-body.ts';
 import type { PromptJob } from './count-job.ts';
@@ -11,6 +12,7 @@ import { harmonyPrompts } from './printing/harmony-dialects.ts';
 import { anyTemplate } from './printing/plain-template.ts';
 import { PromptParts } from './printing/prompt-parts.ts';
 import type { Vocabulary } from './token-count.ts';
+import { traitsOf, traitsOfTexts } from './traits.ts';
 
 /**
  * A count for each way in which engines print such a body, always in the same
@@ -21,18 +23,24 @@ export function countPrompt(
   job: PromptJob,
   vocabulary: Vocabulary,
   deadlineMs: number,
-): readonly (TokenRange | null)[] | null {
+): LocalCounts | null {
   const body: unknown = JSON.parse(new TextDecoder().decode(job.body));
   if (job.kind === 'completion') {
     // The file's tokenizer finds its own special tokens in a text.
     const ways = job.vocabulary === 'file' ? [false] : [true, false];
     return countTexts(body, ways, vocabulary, deadlineMs);
   }
-  const chat = readAs(job.kind, body);
+  // A seed may be one, and is not printed.
+  const printed = entriesOf(body).filter(([, value]) => typeof value === 'object');
+  const chat = printed.some(([, value]) => holdsHugeNumber(value)) ? null : readAs(job.kind, body);
   if (chat === null) return null;
-  if (job.vocabulary === 'file') return [anyTemplate(chat, job.framing, vocabulary, deadlineMs)];
+  const traits = traitsOf(chat);
+  if (job.vocabulary === 'file') {
+    return { traits, counts: [anyTemplate(chat, job.framing, vocabulary, deadlineMs)] };
+  }
   const counting = remembering(vocabulary);
-  return harmonyPrompts(chat).map((prompt) => prompt?.count(counting, deadlineMs) ?? null);
+  const prompts = harmonyPrompts(chat);
+  return { traits, counts: prompts.map((prompt) => prompt?.count(counting, deadlineMs) ?? null) };
 }
 
 function readAs(kind: RequestKind, body: unknown): Chat | null {
@@ -55,18 +63,19 @@ function countTexts(
   ways: readonly boolean[],
   vocabulary: Vocabulary,
   deadlineMs: number,
-): readonly TokenRange[] | null {
-  const unknown = ['suffix', 'truncate_prompt_tokens'];
+): LocalCounts | null {
+  const unknown = ['add_special_tokens', 'suffix', 'truncate_prompt_tokens'];
   if (unknown.some((name) => member(body, name) !== undefined)) return null;
   const prompt = member(body, 'prompt');
   const prompts = typeof prompt === 'string' ? [prompt] : listMember(body, 'prompt');
   const texts = prompts.filter((text) => typeof text === 'string');
   if (texts.length === 0 || texts.length < prompts.length) return null;
-  return ways.map((readsSpecials) => {
+  const counts = ways.map((readsSpecials) => {
     const parts = new PromptParts({ readsSpecials });
     for (const text of texts) parts.text(text);
     return parts.special(texts.length * vocabulary.addedTokens).count(vocabulary, deadlineMs);
   });
+  return { traits: traitsOfTexts(texts), counts };
 }
 
 /** The dialects print the same texts: each is counted once. */

@@ -27,10 +27,10 @@ async function answer(job: CountJob, deadlineMs: number): Promise<CountAnswer> {
         tokensPerByte: densityOf(job.slices, vocabulary, deadlineMs),
       };
     case 'prompt': {
-      const counts = countPrompt(job, vocabulary, deadlineMs);
-      return counts === null
+      const counted = countPrompt(job, vocabulary, deadlineMs);
+      return counted === null
         ? { outcome: 'unknown', why: 'its printed form is not known' }
-        : { outcome: 'counted', counts };
+        : { outcome: 'counted', ...counted };
     }
   }
 }

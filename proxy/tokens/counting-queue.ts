@@ -22,6 +22,8 @@ export interface ThreadEvents {
 interface Waiting {
   readonly job: CountJob;
   readonly resolve: (answer: CountAnswer | null) => void;
+  /** Nobody wants its answer after that. */
+  readonly deadlineMs: number;
   readonly cancelDeadline: () => void;
 }
 
@@ -62,11 +64,12 @@ export class CountingQueue {
     const isRefused = this.#closed || this.#isGivenUp() || this.#broken.has(job.vocabulary);
     if (isRefused || this.#waiting.length >= MAX_WAITING) return Promise.resolve(null);
     return new Promise((resolve) => {
-      const deadlineMs = job.task === 'load' ? LOAD_DEADLINE_MS : JOB_DEADLINE_MS;
+      const patienceMs = job.task === 'load' ? LOAD_DEADLINE_MS : JOB_DEADLINE_MS;
       const waiting: Waiting = {
         job,
         resolve,
-        cancelDeadline: this.#clock.after(deadlineMs, () => {
+        deadlineMs: this.#clock.nowMs() + patienceMs,
+        cancelDeadline: this.#clock.after(patienceMs, () => {
           const index = this.#waiting.indexOf(waiting);
           if (index >= 0) this.#waiting.splice(index, 1);
           resolve(null);
@@ -93,7 +96,7 @@ export class CountingQueue {
       return;
     }
     if (!this.#loaded.has(first.job.vocabulary) && first.job.task !== 'load') {
-      this.#post(loadFor(first.job.vocabulary));
+      this.#post(loadFor(first.job.vocabulary, this.#clock.nowMs()));
       return;
     }
     this.#waiting.shift();
@@ -113,7 +116,7 @@ export class CountingQueue {
         answered: (answer) => this.#answered(answer),
         ended: (why) => this.#failed(why),
       });
-      this.#thread.post({ job, budgetMs: isLoad ? LOAD_DEADLINE_MS : JOB_DEADLINE_MS });
+      this.#thread.post({ job, budgetMs: waiting.deadlineMs - this.#clock.nowMs() });
     } catch (error) {
       this.#failed(String(error));
     }
@@ -172,6 +175,11 @@ export class CountingQueue {
 }
 
 /** Nobody waits for it: whoever needs the vocabulary comes next. */
-function loadFor(vocabulary: VocabularyName): Waiting {
-  return { job: { task: 'load', vocabulary }, resolve: () => {}, cancelDeadline: () => {} };
+function loadFor(vocabulary: VocabularyName, nowMs: number): Waiting {
+  return {
+    job: { task: 'load', vocabulary },
+    resolve: () => {},
+    deadlineMs: nowMs + LOAD_DEADLINE_MS,
+    cancelDeadline: () => {},
+  };
 }

@@ -27,8 +27,14 @@ export function startCountingThread(
   worker.on('exit', (code) => events.ended(`exit code ${code}`));
   return {
     post(posted: Posted) {
-      const { job } = posted;
-      worker.postMessage(posted, job.task === 'prompt' ? [job.body.buffer as ArrayBuffer] : []);
+      const { job, budgetMs } = posted;
+      if (job.task !== 'prompt') {
+        worker.postMessage(posted);
+        return;
+      }
+      // A copy to hand over: the body is still to be sent, and its memory may be a part of something larger.
+      const body = new Uint8Array(job.body);
+      worker.postMessage({ job: { ...job, body }, budgetMs }, [body.buffer]);
     },
     end() {
       worker.removeAllListeners();

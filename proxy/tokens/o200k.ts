@@ -33,6 +33,7 @@ setMergeCacheSize(MERGES_KEPT);
 export const o200k: Vocabulary = {
   addedTokens: 0,
   count(text, deadlineMs) {
+    if (performance.now() > deadlineMs) throw new OutOfTime();
     const spans = { exact: 0, lo: 0, expected: 0, hi: 0 };
     let from = 0;
     const countUpTo = (end: number) => {

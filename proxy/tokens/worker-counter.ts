@@ -20,24 +20,29 @@ const TEXT_MEMBERS = ['messages', 'system', 'instructions', 'input', 'prompt', '
 export function workerCounter(queue: CountingQueue, hasFile: boolean): LocalCounter {
   const vocabularyOf = ({ facts }: ServingInstance): VocabularyName | null =>
     facts.layout.spec?.tokenizer ?? (hasFile ? 'file' : null);
+  const isSampled = (instance: ServingInstance, { body }: ScannedRequest): boolean => {
+    const vocabulary = vocabularyOf(instance);
+    return vocabulary !== null && body.length > LONGEST_BODY_BYTES[vocabulary];
+  };
   return {
-    knows: (instance) => vocabularyOf(instance) !== null,
+    vocabularyOf,
+    isSampled,
 
-    async counts(instance, { route, body }) {
+    async counts(instance, request) {
       const vocabulary = vocabularyOf(instance);
-      if (vocabulary === null || body.length > LONGEST_BODY_BYTES[vocabulary]) return null;
-      const { kind } = route;
+      if (vocabulary === null || isSampled(instance, request)) return null;
+      const { route, body } = request;
       const { framing } = instance.facts;
-      // A copy, since it is handed over; and its memory may be a part of something larger.
-      const copy = new Uint8Array(body);
-      const job = { task: 'prompt', vocabulary, kind, body: copy, framing } as const;
+      const job = { task: 'prompt', vocabulary, kind: route.kind, body, framing } as const;
       const answer = await queue.run(job);
-      return answer?.outcome === 'counted' ? answer.counts : null;
+      if (answer?.outcome !== 'counted') return null;
+      const { traits, counts } = answer;
+      return { traits, counts };
     },
 
     async sampled(instance, request, bounds) {
       const vocabulary = vocabularyOf(instance);
-      if (vocabulary === null || request.body.length <= LONGEST_BODY_BYTES[vocabulary]) return null;
+      if (vocabulary === null || !isSampled(instance, request)) return null;
       const slices = slicesOf(request.body, textMembers(request));
       const answer = await queue.run({ task: 'sample', vocabulary, slices });
       return answer?.outcome === 'sampled' ? sampled(bounds, answer.tokensPerByte) : null;

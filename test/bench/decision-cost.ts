@@ -6,6 +6,7 @@ import { vllm } from '../../backend-adapters/vllm.ts';
 import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { chargeOf } from '../../proxy/memory/charge.ts';
 import type { KvLayout } from '../../proxy/memory/kv-layout.ts';
+import type { AdmissionRequest } from '../../proxy/state/judge.ts';
 import { percentile } from '../support/figures.ts';
 import { CHAT, scannedRequest } from '../support/scanned-request.ts';
 import { admissionRequest, facts, stateWorld } from '../support/state-world.ts';
@@ -18,8 +19,10 @@ export interface DecisionCost {
 export interface DecisionCosts {
   /** There is room: the usual case. */
   readonly roomy: DecisionCost;
-  /** The pools are full: the wait is predicted, and it is decided again after a count in no time. */
+  /** The pools are full: the wait is predicted. Nobody can count the prompt. */
   readonly full: DecisionCost;
+  /** The same, decided again after a count that takes no time. */
+  readonly counted: DecisionCost;
 }
 
 export interface DecisionLoad {
@@ -108,7 +111,11 @@ function chatBody(): string {
   return `${text.slice(0, -1)}${' '.repeat(Math.max(0, BODY_BYTES - text.length))}}`;
 }
 
-async function costIn(spareUnits: number, { rounds = 5, decisions = 4_000 }: DecisionLoad) {
+async function costIn(
+  spareUnits: number,
+  countTokens: AdmissionRequest['countTokens'],
+  { rounds = 5, decisions = 4_000 }: DecisionLoad,
+) {
   const world = busyWorld(spareUnits);
   const scanned = scannedRequest(CHAT, chatBody());
   const [layout] = layouts();
@@ -119,7 +126,7 @@ async function costIn(spareUnits: number, { rounds = 5, decisions = 4_000 }: Dec
     const shape = vllm.parse(scanned, known);
     if ('invalid' in shape) throw new Error(shape.invalid);
     const key = `session-${index % SESSIONS}`;
-    const request = admissionRequest({ shape, session: { key, id: key } });
+    const request = admissionRequest({ shape, session: { key, id: key }, countTokens });
     return (await world.admission.explain(request, signal)).action;
   };
   const actions = new Set<string>();
@@ -141,11 +148,13 @@ async function costIn(spareUnits: number, { rounds = 5, decisions = 4_000 }: Dec
 
 /** Microseconds from the scanned body to its decision: of several rounds, the one in the middle. */
 async function measureDecisionCost(load: DecisionLoad = {}): Promise<DecisionCosts> {
-  const { actions: roomyActions, ...roomy } = await costIn(1_000_000, load);
-  const { actions: fullActions, ...full } = await costIn(0, load);
+  const { actions: roomyActions, ...roomy } = await costIn(1_000_000, null, load);
+  const { actions: fullActions, ...full } = await costIn(0, null, load);
+  const { actions: countedActions, ...counted } = await costIn(0, async () => null, load);
   if (!roomyActions.has('accept') || roomyActions.size > 1) throw new Error('there is no room');
   if (!fullActions.has('queue') || fullActions.size > 1) throw new Error('nobody would wait');
-  return { roomy, full };
+  if (!countedActions.has('queue')) throw new Error('nobody would wait');
+  return { roomy, full, counted };
 }
 
 if (process.argv[1] === import.meta.filename) {

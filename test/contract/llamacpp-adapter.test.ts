@@ -261,11 +261,42 @@ describe('probe', () => {
     expect(facts.warnings.join()).not.toContain('--model-config');
   });
 
+  const served = (meta: object | null): Answers => ({
+    'GET /v1/models': json({ data: [{ id: 'gpt-oss-20b', meta }] }),
+  });
+
   test('it goes before the name of the model, and after the word of the operator', async () => {
-    expect((await probed({ metadata: LLAMA })).layout.spec).toMatchObject({ id: 'Mine' });
+    const answers = served({ n_embd: 512, n_ctx_train: 8192 });
+    const changed = { answers, metadata: LLAMA };
+    expect((await probed(changed)).layout.spec).toMatchObject({ id: 'Mine' });
     const told = findModel('gpt-oss-120b');
-    const { layout } = await probed({ metadata: LLAMA, hints: { modelSpec: told } });
+    const { layout } = await probed({ ...changed, hints: { modelSpec: told } });
     expect(layout.spec).toBe(told);
+  });
+
+  test.each([
+    ['another width', { n_embd: 2880, n_ctx_train: 8192 }, 'gpt-oss-20b'],
+    ['another context', { n_embd: 512, n_ctx_train: 131_072 }, 'gpt-oss-20b'],
+    ['nothing of it', {}, 'Mine'],
+    ['nothing', null, 'Mine'],
+  ])('where the server tells %s of what it loaded', async (_, meta, id) => {
+    const { layout } = await probed({ answers: served(meta), metadata: LLAMA });
+    expect(layout.spec).toMatchObject({ id });
+  });
+
+  test("the file's name goes before an alias", async () => {
+    const { layout } = await probed({
+      answers: {
+        ...UNKNOWN_MODEL,
+        'GET /props': json({
+          default_generation_settings: { n_ctx: 4096 },
+          total_slots: 1,
+          model_alias: 'gpt-oss-20b',
+          model_path: '/else/gpt-oss-120b-mxfp4.gguf',
+        }),
+      },
+    });
+    expect(layout.spec).toMatchObject({ id: 'gpt-oss-120b' });
   });
 
   test.each([

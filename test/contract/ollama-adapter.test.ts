@@ -427,6 +427,52 @@ describe('the geometry of a model that is not in the catalogue', () => {
     });
   });
 
+  test('goes before its name, which anybody may give', async () => {
+    // Files of DeepSeek from before llama.cpp had latent KV hold keys and values of every head.
+    const info = {
+      ...{ 'general.architecture': 'deepseek2', 'deepseek2.block_count': 61 },
+      ...{ 'deepseek2.attention.head_count': 128, 'deepseek2.attention.head_count_kv': 128 },
+      ...{ 'deepseek2.attention.key_length': 192, 'deepseek2.attention.value_length': 128 },
+      ...{ 'deepseek2.attention.kv_lora_rank': 512, 'deepseek2.embedding_length': 7168 },
+      ...{ 'deepseek2.context_length': 163_840, 'deepseek2.feed_forward_length': 18_432 },
+    };
+    const facts = await factsOf({
+      ...models({ name: 'deepseek-r1:671b', context_length: 8192 }),
+      'POST /api/show': shown(info),
+    });
+    expect(facts.layout.spec?.groups).toEqual([
+      { layers: 61, kvHeads: 128, keyDim: 192, valueDim: 128, windowTokens: null },
+    ]);
+  });
+
+  test('leaves it to the name where it says the same, or nothing', async () => {
+    const answers = models({ name: 'gpt-oss:20b', context_length: 8192 });
+    for (const shows of [ANSWERS['POST /api/show'], shown({}), json(null)]) {
+      const { layout } = await factsOf({ ...answers, ...(shows && { 'POST /api/show': shows }) });
+      expect(layout.spec).toMatchObject({ id: 'gpt-oss-20b', tokenizer: 'o200k_harmony' });
+    }
+  });
+
+  test('of a list too long for any model is not looked through', async () => {
+    const long = Array.from({ length: 300_000 }, () => 1);
+    expect(await specOf({ ...LLAMA, 'llama.feed_forward_length': long })).toMatchObject({
+      intermediateSize: 512,
+    });
+  });
+
+  test('is not guessed where it leaves out which layers share an indexer', async () => {
+    const named = Object.entries(LLAMA).map(([key, value]) => [
+      key.replace('llama.', 'glm-dsa.'),
+      value,
+    ]);
+    const info = {
+      ...Object.fromEntries(named),
+      ...{ 'general.architecture': 'glm-dsa', 'glm-dsa.attention.indexer.key_length': 128 },
+      ...{ 'glm-dsa.attention.indexer.types': null },
+    };
+    expect(await specOf(info)).toBeNull();
+  });
+
   test('with heads that differ by layer, and layers without', async () => {
     const spec = await specOf({ ...LLAMA, 'llama.attention.head_count_kv': [2, 0, 4, 2] });
     expect(spec?.groups).toMatchObject([

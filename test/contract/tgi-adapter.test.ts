@@ -7,7 +7,13 @@ import { UNKNOWN_MEDIA } from '../../proxy/memory/models/media-bounds.ts';
 import type { RequestShape } from '../../proxy/policy/types.ts';
 import { answersOf, NO_HINTS } from '../support/engines-under-test.ts';
 import { fakeEngine, json, recorded, reply } from '../support/fake-engine-io.ts';
-import { ANY_FACTS, CHAT_ROUTE, MESSAGES, scannedRequest } from '../support/scanned-request.ts';
+import {
+  ANY_FACTS,
+  CHAT_ROUTE,
+  COMPLETION,
+  MESSAGES,
+  scannedRequest,
+} from '../support/scanned-request.ts';
 
 const signal = new AbortController().signal;
 const ANSWERS = answersOf('tgi');
@@ -17,6 +23,7 @@ function native(path: string): GenerationRoute {
 }
 const GENERATE = native('/generate');
 
+const SEES_IMAGES: EngineFacts = { ...ANY_FACTS, media: { ...UNKNOWN_MEDIA, image: 3000 } };
 const TEXT_ONLY: EngineFacts = { ...ANY_FACTS, media: { ...UNKNOWN_MEDIA, image: 'none' } };
 
 function parsed(body: object | string, route = GENERATE, facts = TEXT_ONLY): RequestShape {
@@ -177,10 +184,23 @@ describe('a native body', () => {
 
   test('with images costs what they may cost, where that is known', () => {
     const body = { inputs: 'what is ![](https://a.b/c.png)?' };
-    const known: EngineFacts = { ...ANY_FACTS, media: { ...UNKNOWN_MEDIA, image: 3000 } };
-    expect(parsed(body, GENERATE, known).promptTokens.hi).toBeGreaterThanOrEqual(3000);
+    expect(parsed(body, GENERATE, SEES_IMAGES).promptTokens.hi).toBeGreaterThanOrEqual(3000);
     expect(parsed(body).promptTokens.hi).toBeLessThan(100);
     expect(tgi.parse(scannedRequest(GENERATE, body), ANY_FACTS)).toMatchObject({ param: 'inputs' });
+  });
+
+  test.each(['\\u0021[](', '!\\u005b](', '!\\u005B\\u005d\\u0028', '!![]('])(
+    'with an image that is written %s costs as much',
+    (notation) => {
+      const body = `{"inputs":"\\\\ ${notation}https://a.b/c.png)"}`;
+      expect(parsed(body, GENERATE, SEES_IMAGES).promptTokens.hi).toBeGreaterThanOrEqual(3000);
+    },
+  );
+
+  test('that is too long to be searched for images is refused, but where the model takes none', () => {
+    const request = scannedRequest(GENERATE, { inputs: '!['.repeat(3 * 1024 ** 2) });
+    expect(tgi.parse(request, SEES_IMAGES)).toMatchObject({ param: 'inputs' });
+    expect(tgi.parse(request, TEXT_ONLY)).not.toHaveProperty('invalid');
   });
 
   test.each([
@@ -215,6 +235,23 @@ describe('a native body', () => {
       invalid: expect.any(String),
       param,
     });
+  });
+});
+
+describe('an image that is named in the text', () => {
+  const text = 'what is ![](https://a.b/c.png)?';
+  test.each([
+    ['a chat', CHAT_ROUTE.path, { messages: [{ role: 'user', content: text }] }, 'messages'],
+    ['a tool of a chat', CHAT_ROUTE.path, { messages: MESSAGES, tools: [{ text }] }, 'messages'],
+    ['a completion', COMPLETION, { prompt: text }, 'prompt'],
+  ])('of %s counts like any other', (_where, path, body, param) => {
+    const request = scannedRequest(path, body);
+    const shape = tgi.parse(request, SEES_IMAGES);
+    const bounds = 'invalid' in shape ? null : shape.promptTokens;
+    expect(bounds?.lo).toBe(1);
+    expect(bounds?.hi).toBeGreaterThanOrEqual(3000);
+    expect(tgi.parse(request, ANY_FACTS)).toMatchObject({ param });
+    expect(tgi.parse(request, TEXT_ONLY)).not.toHaveProperty('invalid');
   });
 });
 

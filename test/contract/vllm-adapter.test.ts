@@ -168,6 +168,8 @@ describe('token counts', () => {
     expect(await vllm.countTokens(io, list, signal)).toBeNull();
     const cut = scannedRequest(COMPLETION, { prompt: 'abc', truncate_prompt_tokens: 2 });
     expect(await vllm.countTokens(io, cut, signal)).toBeNull();
+    const informed = scannedRequest(CHAT, { messages: MESSAGES, documents: [{ text: 'long' }] });
+    expect(await vllm.countTokens(io, informed, signal)).toBeNull();
   });
 });
 

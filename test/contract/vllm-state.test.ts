@@ -149,6 +149,7 @@ describe('two data-parallel engines', () => {
       waitingSequences: 1,
       preemptions: 3,
       ranks: [],
+      isMixture: true,
     });
     expect(facts.warnings).toContainEqual(expect.stringContaining('guarded as one'));
   });

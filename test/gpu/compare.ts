@@ -1,4 +1,5 @@
 /** Measured memory against the estimate, before and after a calibration. */
+import { median } from '../../proxy/memory/calibration/residual.ts';
 import { decodeBytes, prefillPeakBytes } from '../../proxy/memory/engines/dynamic.ts';
 import { type DynamicLayout, steadyKvBytes } from '../../proxy/memory/kv-layout.ts';
 import type { Failed, Measured, Subject } from './subject.ts';
@@ -83,9 +84,8 @@ function rowsOf(
   });
   return pairs.map((pair) => {
     // Never calibrated on itself: that would be no test.
-    const slope = medianOf(
-      pairs.filter((other) => other !== pair).map((o) => o.measuredBytes / o.estimatedBytes),
-    );
+    const others = pairs.filter((other) => other !== pair);
+    const slope = median(others.map((other) => other.measuredBytes / other.estimatedBytes)) ?? 1;
     const { measuredBytes, estimatedBytes } = pair;
     return {
       ...pair,
@@ -93,12 +93,4 @@ function rowsOf(
       calibratedError: (estimatedBytes * slope - measuredBytes) / measuredBytes,
     };
   });
-}
-
-function medianOf(values: readonly number[]): number {
-  if (values.length === 0) return 1;
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const upper = sorted[middle] ?? 1;
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? upper)) / 2;
 }

@@ -1,13 +1,12 @@
 /** The script for a GPU, tried where there is none: against the simulated server. */
 import { expect, test } from '@jest/globals';
-import { findModel } from '../../proxy/memory/catalog/catalog.ts';
+import { knownModel } from '../support/known-model.ts';
 import { compare } from './compare.ts';
 import { gpuReport } from './report.ts';
 import { simulatedSubject } from './simulated-subject.ts';
 import type { Subject } from './subject.ts';
 
-const spec = findModel('gpt-oss-20b');
-if (spec === null) throw new Error('gpt-oss-20b is not in the catalog');
+const spec = knownModel('gpt-oss-20b');
 
 test.each([
   ['eager', [1024, 4096, 8192]],

@@ -13,8 +13,8 @@ import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { type Candidate, nvmlCandidate, smiCandidate } from '../../proxy/gpu/candidates.ts';
 import { loadNvml } from '../../proxy/gpu/nvml-library.ts';
-import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { realClock } from '../../proxy/real-clock.ts';
+import { knownModel } from '../support/known-model.ts';
 import { type Comparison, compare } from './compare.ts';
 import { pythonSubject } from './python-subject.ts';
 import { gpuReport, type Readers } from './report.ts';
@@ -36,8 +36,7 @@ const { values: flags } = parseArgs({
   },
 });
 
-const spec = findModel('gpt-oss-20b');
-if (spec === null) throw new Error('gpt-oss-20b is not in the catalog');
+const spec = knownModel('gpt-oss-20b');
 
 const comparisons: Comparison[] = [];
 const readers: Readers[] = [];

@@ -1,4 +1,5 @@
 /** `kvgate estimate` as it is typed. */
+import { statSync } from 'node:fs';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { runKvgate } from '../support/run-kvgate.ts';
 import { createTempFiles } from '../support/temp-files.ts';
@@ -56,6 +57,53 @@ test('a request in a file: its prompt is counted, its own limit holds', async ()
   });
 });
 
+test('the longest of several prompts, as much of them all as it may have', async () => {
+  const prompt = [
+    [1, 2, 3, 4],
+    [5, 6],
+  ];
+  const body = files.write('prompts.json', JSON.stringify({ prompt, max_tokens: 16, n: 2 }));
+  expect(await estimateJson('--model', 'gpt-oss-20b', '--body', body)).toMatchObject({
+    promptTokens: { lo: 3, hi: 5 },
+    prompts: 2,
+    sequences: 4,
+  });
+});
+
+test('a system prompt beside the messages is counted', async () => {
+  const system = 'You answer in verse. '.repeat(200);
+  const request = { system, messages: [{ role: 'user', content: 'hi' }], max_tokens: 100 };
+  const body = files.write('messages.json', JSON.stringify(request));
+  const { promptTokens } = await estimateJson('--model', 'gpt-oss-20b', '--body', body);
+  expect((promptTokens as { lo: number }).lo).toBeGreaterThan(1000);
+});
+
+test('a block of vLLM is long enough for a state, and is not as many times as large', async () => {
+  const result = await estimateJson('--model', 'qwen3-next-80b-a3b', ...SIZE);
+  // 10 blocks of 1056 tokens, and 3 of states in each of 3 groups.
+  expect(result).toMatchObject({ kvBytes: (10 + 3 * 3) * 12 * 1056 * 2048 });
+});
+
+test('latent attention with an indexer, in 8 bits, has scales beside it', async () => {
+  const fp8 = ['--engine', 'sglang', '--kv-dtype', 'fp8'];
+  const result = await estimateJson('--model', 'deepseek-v3.2', ...SIZE, ...fp8);
+  expect(result).toMatchObject({ kvBytes: 61 * (656 + 132) * 10_000 });
+});
+
+test('SGLang keeps every token of sliding layers that have no pool of their own', async () => {
+  const result = await estimateJson('--model', 'gemma-3-27b', '--engine', 'sglang', ...SIZE);
+  expect(result.kvBytes).toBe(result.naiveBytes);
+});
+
+test('of a GGUF file in parts the weights are those of all, or not known', async () => {
+  const first = files.write('tiny-00001-of-00002.gguf', '');
+  writeTinyGguf(first, { parts: 2 });
+  const weights = async () => (await estimateJson('--gguf', first, ...SIZE)).fits;
+  expect(await weights()).toMatchObject({ weightBytes: null, sequences: null });
+  files.write('tiny-00002-of-00002.gguf', 'x'.repeat(1000));
+  expect(await weights()).toMatchObject({ weightBytes: statSync(first).size + 1000 });
+});
+
 test('a GGUF file tells its geometry and its weights', async () => {
   const path = files.write('tiny.gguf', '');
   writeTinyGguf(path);
@@ -84,6 +132,16 @@ describe('what can not be estimated ends with 2 and names the option', () => {
       'a cache that shares nothing',
       [...model, ...SIZE, '--engine', 'ollama', '--cached-tokens', '9'],
       'cached-tokens (--cached-tokens): is nothing to ollama',
+    ],
+    [
+      'a type that the engine has not',
+      [...model, ...SIZE, '--kv-dtype', 'q8_0'],
+      'kv-dtype (--kv-dtype): q8_0 is no type that vllm keeps KV in: bf16, f16, f32, fp8',
+    ],
+    [
+      'heads that can not be shared out',
+      [...model, ...SIZE, '--gpus', '3'],
+      "gpus (--gpus): vllm can't split the 64 heads of gpt-oss-20b (8 of KV) over 3 GPUs",
     ],
     ['a file that is not there', ['--gguf', '/nowhere', ...SIZE], "/nowhere can't be read"],
     ['a body that is not there', [...model, '--body', '/nowhere'], "body (--body): /nowhere can't"],

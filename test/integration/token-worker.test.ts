@@ -87,8 +87,34 @@ describe('texts made to stall it', () => {
     const answers = await Promise.all(counts);
     lag.disable();
     expect(answers.map((answer) => answer?.outcome)).toEqual(['counted', 'counted']);
-    expect(lag.percentile(99) / 1e6).toBeLessThan(10);
+    // A few milliseconds on an idle machine; counted here it would be one block of hundreds.
+    expect(lag.percentile(99) / 1e6).toBeLessThan(50);
   });
+});
+
+test('a body is counted out of the memory that it is a part of, and stays as it was', async () => {
+  const queue = startQueue();
+  const text = '{"prompt":"one two three"}';
+  const body = Buffer.concat([Buffer.alloc(5_000), Buffer.from(text)]).subarray(5_000);
+  const job = { task: 'prompt', vocabulary: 'o200k_harmony', kind: 'completion' } as const;
+  const answer = await queue.run({ ...job, body, framing: FRAMING });
+  expect(answer).toMatchObject({ counts: [{ hi: 3 }, { hi: 3 }] });
+  expect(body.toString()).toBe(text);
+});
+
+test('a megabyte of tool results does not stall it', async () => {
+  const queue = startQueue();
+  await queue.run({ task: 'load', vocabulary: 'o200k_harmony' });
+  const messages = Array.from({ length: 9_000 }, (_, index) => [
+    { role: 'assistant', tool_calls: [{ id: `${index}`, function: { name: 'f' } }] },
+    { role: 'tool', tool_call_id: `${index}`, content: 'x' },
+  ]).flat();
+  const body = new TextEncoder().encode(JSON.stringify({ messages }));
+  const job = { task: 'prompt', vocabulary: 'o200k_harmony', kind: 'chat' } as const;
+  const began = performance.now();
+  const answer = await queue.run({ ...job, body, framing: FRAMING });
+  expect(performance.now() - began).toBeLessThan(ANSWERED_WITHIN_MS);
+  expect(answer?.outcome).toBe('counted');
 });
 
 test('samples of a long text tell what it has', async () => {
@@ -119,10 +145,12 @@ describe('a tokenizer.json', () => {
     const job = { task: 'prompt', vocabulary: 'file', kind: 'completion', body } as const;
     expect(await queue.run({ ...job, framing: FRAMING })).toEqual({
       outcome: 'counted',
+      traits: '',
       counts: [{ lo: 9, expected: 9, hi: 9 }],
     });
     expect(await countChat(queue, 'abcdef', 'file')).toEqual({
       outcome: 'counted',
+      traits: '',
       counts: [{ lo: 4, expected: 6 + 144, hi: 6 + 144 + 2 }],
     });
   });

@@ -61,17 +61,26 @@ const TOKEN_TYPE_CONTROL = 3;
 const STEADY_EMBEDDING = 16;
 const UNSAMPLED_WEIGHT = -1000;
 
+export interface TinyGgufOptions {
+  readonly seed?: number;
+  /** Files that its header says it is split into, all of it in the first. */
+  readonly parts?: number;
+}
+
 /** Writes the model to `path`, replacing what is there in one step. */
-export function writeTinyGguf(path: string, options: { readonly seed?: number } = {}): void {
+export function writeTinyGguf(path: string, options: TinyGgufOptions = {}): void {
   const partial = `${path}.${process.pid}`;
   writeFileSync(partial, tinyGguf(options));
   renameSync(partial, path);
 }
 
 /** The bytes of the model's file. Equal seeds give equal bytes. */
-export function tinyGguf(options: { readonly seed?: number } = {}): Uint8Array {
+export function tinyGguf(options: TinyGgufOptions = {}): Uint8Array {
   const config = JSON.parse(readFileSync(CONFIG_URL, 'utf8')) as GptOssConfig;
   const metadata = new Map([...modelMetadata(config), ...tokenizerMetadata(config.vocab_size)]);
+  if (options.parts !== undefined) {
+    metadata.set('split.count', { type: 'uint16', value: options.parts });
+  }
   return encodeGguf(metadata, modelTensors(config, mulberry32(options.seed ?? 1)));
 }
 

@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { lengthKey } from '../../proxy/policy/length-key.ts';
 import { LengthForecasts } from '../../proxy/state/lengths/length-forecasts.ts';
+import { groupsFrom, snapshotOf } from '../../proxy/state/lengths/length-snapshot.ts';
 
 export interface TraceRow {
   readonly promptTokens: number;
@@ -21,7 +22,7 @@ export interface TraceCoverage {
   /** The lowest and the highest coverage of 1,000 in a row. */
   readonly leastCoverage: number;
   readonly mostCoverage: number;
-  /** Share of the second half within q95, with nothing learned after the first. */
+  /** Share of the second half within q95, by what is kept of the first, with nothing learned any more. */
   readonly frozenCoverage: number;
   /** Share of the second half within q50 and within q99, learning on. */
   readonly medianCoverage: number;
@@ -66,20 +67,17 @@ export function coverageOn(rows: readonly TraceRow[]): TraceCoverage {
   const [first, second] = [rows.slice(0, half), rows.slice(half)];
   const lengths = new LengthForecasts();
   for (const row of first) learn(lengths, row);
-  const frozen = second.map((row) => row.outputTokens <= q95(lengths, row));
+  const kept = restored(lengths);
+  const frozen = second.map((row) => within(row, kept.forecast(keyOf(row))?.q95Tokens));
   const seen = second.map((row) => learn(lengths, row));
   const covered = seen.map(({ forecast }, index) => within(second[index], forecast?.q95Tokens));
-  const windows = covered
-    .map((_, index) => shareOf(covered.slice(index - IN_A_ROW, index)))
-    .slice(IN_A_ROW);
   const sorted = first.map(({ outputTokens }) => outputTokens).sort((a, b) => a - b);
   const plain = sorted[Math.ceil(0.95 * sorted.length) - 1] ?? 0;
   return {
     learnedRows: first.length,
     checkedRows: second.length,
     coverage: shareOf(covered),
-    leastCoverage: Math.min(...windows),
-    mostCoverage: Math.max(...windows),
+    ...extremesOf(covered),
     frozenCoverage: shareOf(frozen),
     medianCoverage: shareOf(
       seen.map(({ forecast }, index) => within(second[index], forecast?.q50Tokens)),
@@ -94,6 +92,38 @@ export function coverageOn(rows: readonly TraceRow[]): TraceCoverage {
   };
 }
 
+/** Of the second half, were so many always answered together, each as fast as the others: short answers end first. */
+export function coverageInFlight(
+  rows: readonly TraceRow[],
+  inFlight: number,
+): Pick<TraceCoverage, 'coverage' | 'leastCoverage' | 'mostCoverage'> {
+  const lengths = new LengthForecasts();
+  const covered: boolean[] = [];
+  let running: { row: TraceRow; q95Tokens: number | null; endsAt: number }[] = [];
+  let atTokens = 0;
+  for (const row of rows) {
+    if (running.length >= inFlight) {
+      atTokens = Math.min(...running.map(({ endsAt }) => endsAt));
+      for (const ended of running.filter(({ endsAt }) => endsAt === atTokens))
+        learnFrom(lengths, ended.row, ended.q95Tokens);
+      running = running.filter(({ endsAt }) => endsAt > atTokens);
+    }
+    const q95Tokens = lengths.forecast(keyOf(row))?.q95Tokens ?? null;
+    covered.push(within(row, q95Tokens ?? undefined));
+    running.push({ row, q95Tokens, endsAt: atTokens + row.outputTokens });
+  }
+  const second = covered.slice(rows.length / 2);
+  return { coverage: shareOf(second), ...extremesOf(second) };
+}
+
+/** The lowest and the highest share of true ones of 1,000 in a row. */
+function extremesOf(covered: readonly boolean[]) {
+  const windows = covered
+    .map((_, index) => shareOf(covered.slice(index - IN_A_ROW, index)))
+    .slice(IN_A_ROW);
+  return { leastCoverage: Math.min(...windows), mostCoverage: Math.max(...windows) };
+}
+
 function keyOf({ promptTokens }: TraceRow) {
   const shape = { model: 'traced', reasoningEffort: null, hasTools: false, prompts: 1 };
   return lengthKey(shape, '/v1/chat/completions', promptTokens);
@@ -103,16 +133,22 @@ function keyOf({ promptTokens }: TraceRow) {
 function learn(lengths: LengthForecasts, row: TraceRow) {
   const key = keyOf(row);
   const forecast = lengths.forecast(key);
-  lengths.learn(key, {
-    outputTokens: row.outputTokens,
-    endedBy: 'itself',
-    forecastQ95Tokens: forecast?.q95Tokens ?? null,
-  });
+  learnFrom(lengths, row, forecast?.q95Tokens ?? null);
   return { forecast };
 }
 
-function q95(lengths: LengthForecasts, row: TraceRow): number {
-  return lengths.forecast(keyOf(row))?.q95Tokens ?? 0;
+function learnFrom(lengths: LengthForecasts, row: TraceRow, forecastQ95Tokens: number | null) {
+  const { outputTokens } = row;
+  lengths.learn(keyOf(row), { outputTokens, endedBy: 'itself', forecastQ95Tokens });
+}
+
+/** As the next process has it. */
+function restored(lengths: LengthForecasts): LengthForecasts {
+  const next = new LengthForecasts();
+  const read = groupsFrom(structuredClone(snapshotOf(lengths.groups)));
+  if (!read.ok) throw new Error(read.why);
+  for (const [name, group] of read.groups) next.groups.put(name, group);
+  return next;
 }
 
 function within(row: TraceRow | undefined, limit: number | undefined): boolean {

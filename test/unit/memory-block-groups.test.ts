@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { findModel } from '../../proxy/memory/catalog/catalog.ts';
-import { blockPlan } from '../../proxy/memory/engines/block-groups.ts';
+import { blockPlan, raisedBlockTokens } from '../../proxy/memory/engines/block-groups.ts';
 import type { PagedLayout } from '../../proxy/memory/kv-layout.ts';
 import type { LayerGroup, ModelSpec, StateGroup } from '../../proxy/memory/models/model-spec.ts';
 
@@ -100,4 +100,32 @@ test('without a spec there is no plan, and a model without layers takes no block
   const layout = layoutOf(first);
   expect(blockPlan({ ...layout, spec: null })).toBeNull();
   expect(blockPlan(layoutOf({ ...first, layers: [] }))).toEqual({ groups: [], blockBytes: 0 });
+});
+
+describe('blocks are made long enough for a state', () => {
+  const layout = (name: string, tensorParallel: number): PagedLayout => ({
+    model: 'paged',
+    spec: findModel(name),
+    kvBytesPerElement: 2,
+    blockTokens: 16,
+    contextTokens: 131_072,
+    inFlightTokens: 8192,
+    tensorParallel,
+    drafting: null,
+  });
+
+  // vLLM: 16 x ceil((3 x 8192 x 2 + 32 x 128 x 128 x 4) / (16 x 2048)), halved on both sides by two GPUs.
+  test.each([
+    ['qwen3-next-80b-a3b', 1, 1056],
+    ['qwen3-next-80b-a3b', 2, 1056],
+    ['qwen3-next-80b-a3b', 4, 528],
+    ['gpt-oss-20b', 1, 16],
+    ['deepseek-v3', 8, 16],
+  ])('%s on %i GPUs: %i tokens', (name, tensorParallel, tokens) => {
+    expect(raisedBlockTokens(layout(name, tensorParallel))).toBe(tokens);
+  });
+
+  test('an unknown model has those asked for', () => {
+    expect(raisedBlockTokens({ ...layout('gpt-oss-20b', 1), spec: null })).toBe(16);
+  });
 });

@@ -2,12 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { CATALOG_IDS, findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { steadyKvBytes } from '../../proxy/memory/kv-layout.ts';
 import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
-
-function known(name: string): ModelSpec {
-  const spec = findModel(name);
-  if (spec === null) throw new Error(`${name} is not in the catalogue`);
-  return spec;
-}
+import { knownModel } from '../support/known-model.ts';
 
 /** bf16 bytes that one token adds to the layers that keep all of them. */
 function growingBytes({ groups }: ModelSpec): number {
@@ -38,6 +33,10 @@ describe('findModel', () => {
     ['/models/gpt-oss-120b', 'gpt-oss-120b'],
     ['C:\\models\\gpt-oss-120b\\model.gguf', 'gpt-oss-120b'],
     ['/models/gpt-oss-120b/draft/gpt-oss-20b.gguf', 'gpt-oss-20b'],
+    ['openai_gpt-oss-20b-MXFP4.gguf', 'gpt-oss-20b'],
+    ['/models/gpt-oss-20b/Qwen3-8B-Q4_K_M.gguf', 'qwen3-8b'],
+    ['/srv/gpt-oss-120b-F16-00001-of-00002.gguf', 'gpt-oss-120b'],
+    ['arliai/gpt-oss-20b-uncensored', 'gpt-oss-20b'],
     ['meta-llama/Llama-3.1-8B-Instruct', 'llama-3.1-8b'],
     ['meta-llama/Meta-Llama-3-8B', 'llama-3-8b'],
     ['Meta-Llama-3.1-8B-Instruct-Q4_K_M.gguf', 'llama-3.1-8b'],
@@ -72,6 +71,8 @@ describe('findModel', () => {
     ['microsoft/phi-4', 'phi-4'],
     ['deepseek-ai/DeepSeek-V3', 'deepseek-v3'],
     ['deepseek-r1:671b', 'deepseek-r1'],
+    ['deepseek-ai/DeepSeek-R1', 'deepseek-r1'],
+    ['DeepSeek-R1-UD-IQ1_S-00001-of-00003.gguf', 'deepseek-r1'],
     ['deepseek-ai/DeepSeek-R1-Distill-Llama-8B', 'deepseek-r1-distill-llama-8b'],
     ['zai-org/GLM-4.5-Air-FP8', 'glm-4.5-air'],
     ['moonshotai/Kimi-K2-Instruct', 'kimi-k2'],
@@ -91,10 +92,23 @@ describe('findModel', () => {
     'gpt-oss-220b',
     'llama-20b',
     'mygpt-oss-20b',
+    'Qwen3-8B-gpt-oss-120b-distill',
+    'RedHatAI/gpt-oss-20b-speculator.eagle3',
+    'lmsys/EAGLE3-gpt-oss-120b-bf16',
+    'gpt-oss-120b-REAP-58B',
     'llama3.1',
     'llama-3.1',
     'deepseek-ai/DeepSeek-R1-Distill-Qwen-7B',
     'deepseek-r1:7b',
+    // In Ollama's library that is a small one.
+    'deepseek-r1:latest',
+    'deepseek-ai/DeepSeek-R1-0528-Qwen3-8B',
+    'RedHatAI/Qwen3-8B-speculator.eagle3',
+    'togethercomputer/Llama-2-7B-32K-Instruct',
+    'cerebras/Qwen3-Coder-REAP-363B-A35B-FP8',
+    'microsoft/Phi-3.5-vision-instruct',
+    'google/gemma-3-270m-it',
+    '/models/gemma-3-27b-it/mmproj-F16.gguf',
     'deepseek-ai/DeepSeek-V3.1',
     'yuhuili/EAGLE-LLaMA3.1-Instruct-8B',
     'my-llama-3.1-8b-pruned',
@@ -163,7 +177,7 @@ describe('rows', () => {
   };
 
   test.each(CATALOG_IDS.map((id) => [id]))('%s reads, under its own name alone', (id) => {
-    const spec = known(NAMES[id] ?? id);
+    const spec = knownModel(NAMES[id] ?? id);
     expect(spec.id).toBe(id);
     expect(spec.source).toMatch(/\w+\/\w+|transformers/);
     expect(spec.groups.length).toBeGreaterThan(0);
@@ -204,12 +218,12 @@ describe('rows', () => {
     ['minimax-m2', 253_952, []],
     ['kimi-k2-instruct', 70_272, []],
   ])('%s: %i bytes a token, %j', (name, growing, bounded) => {
-    expect(growingBytes(known(name))).toBe(growing);
-    expect(boundedBytes(known(name))).toEqual(bounded);
+    expect(growingBytes(knownModel(name))).toBe(growing);
+    expect(boundedBytes(knownModel(name))).toEqual(bounded);
   });
 
   test('Qwen3-Next holds 77,856,768 bytes for each sequence (transformers)', () => {
-    const [state, ...others] = known('qwen3-next-80b-a3b').states;
+    const [state, ...others] = knownModel('qwen3-next-80b-a3b').states;
     expect(others).toEqual([]);
     expect(state).toEqual({
       layers: 36,
@@ -221,7 +235,7 @@ describe('rows', () => {
   });
 
   test('layers of Gemma 4 that share KV hold none', () => {
-    expect(known('gemma-4-e2b').groups).toEqual([
+    expect(knownModel('gemma-4-e2b').groups).toEqual([
       { layers: 12, kvHeads: 1, keyDim: 256, valueDim: 256, windowTokens: 512 },
       { layers: 3, kvHeads: 1, keyDim: 512, valueDim: 512, windowTokens: null },
     ]);
@@ -237,6 +251,6 @@ describe('rows', () => {
     ['deepseek-v3', 'none'],
     ['qwen3-next-80b-a3b', 'none'],
   ])('%s: tokens of an image are %p', (name, image) => {
-    expect(known(name).media.image).toBe(image);
+    expect(knownModel(name).media.image).toBe(image);
   });
 });

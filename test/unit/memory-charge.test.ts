@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { chargeOf, contextTokensOf, heldUnits, unitBytes } from '../../proxy/memory/charge.ts';
 import {
   decodeBytes,
@@ -7,10 +6,10 @@ import {
   prefillPeakBytes,
 } from '../../proxy/memory/engines/dynamic.ts';
 import type { DynamicLayout, PagedLayout, SlotsLayout } from '../../proxy/memory/kv-layout.ts';
+import { knownModel } from '../support/known-model.ts';
 
 const MIB = 2 ** 20;
-const spec = findModel('gpt-oss-20b');
-if (spec === null) throw new Error('gpt-oss-20b is not in the catalog');
+const spec = knownModel('gpt-oss-20b');
 
 const dynamic: DynamicLayout = { model: 'dynamic', spec, kvBytesPerElement: 2, attention: 'flash' };
 const paged: PagedLayout = {

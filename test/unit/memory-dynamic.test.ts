@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import {
   decodeBytes,
   decodeCacheBytes,
@@ -9,6 +8,7 @@ import {
 } from '../../proxy/memory/engines/dynamic.ts';
 import { type DynamicLayout, naiveKvBytes, steadyKvBytes } from '../../proxy/memory/kv-layout.ts';
 import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
+import { knownModel } from '../support/known-model.ts';
 
 const GIB = 2 ** 30;
 
@@ -17,8 +17,7 @@ function layoutOf(
   attention: 'eager' | 'flash',
   changes: Partial<ModelSpec> = {},
 ): DynamicLayout {
-  const spec = findModel(name);
-  if (spec === null) throw new Error(`${name} is not in the catalog`);
+  const spec = knownModel(name);
   return { model: 'dynamic', spec: { ...spec, ...changes }, kvBytesPerElement: 2, attention };
 }
 

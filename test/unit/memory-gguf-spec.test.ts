@@ -532,6 +532,11 @@ describe('what is wrong is named', () => {
     });
   });
 
+  test('a name that would break a line is told without', () => {
+    const id = `evil\n\u001b[31m${'x'.repeat(1_000)}`;
+    expect(specOf('llama', { ...LLAMA, 'general.name': id }).id).toMatch(/^evil\?\?\[31mx{190}$/);
+  });
+
   test('the first part of a file that was split is as good as the whole', () => {
     expect(specOf('llama', { ...LLAMA, 'split.no': 0, 'split.count': 3 }).groups).toHaveLength(1);
   });

@@ -1,23 +1,16 @@
 /** Every cell of the worked table, by the functions that decide with. */
 import { describe, expect, test } from '@jest/globals';
-import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { tokenBytesOfLayer } from '../../proxy/memory/kv-layout.ts';
-import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
 import { expectAccuracy } from '../support/accuracy.ts';
 import { GOLDEN_KV_TABLE, GOLDEN_TENSOR_PARALLEL } from '../support/golden-kv-table.ts';
 import { GOLDEN_LLAMACPP_TABLE } from '../support/golden-llamacpp-table.ts';
+import { knownModel } from '../support/known-model.ts';
 
 const MIB = 2 ** 20;
 
-function known(name: string): ModelSpec {
-  const spec = findModel(name);
-  if (spec === null) throw new Error(`${name} is not in the catalog`);
-  return spec;
-}
-
 describe('KV of gpt-oss in MiB, and to the byte', () => {
   test.each(GOLDEN_KV_TABLE)('$model at $tokens: $layout', (row) => {
-    const bytes = row.compute(known(row.model));
+    const bytes = row.compute(knownModel(row.model));
     expect(bytes).toBe(row.expectedBytes);
     expect(((bytes ?? Number.NaN) / MIB).toFixed(1)).toBe(row.expectedMiB);
   });
@@ -25,7 +18,7 @@ describe('KV of gpt-oss in MiB, and to the byte', () => {
 
 test('KV units are what the engines take, without an error', () => {
   const rows = [...GOLDEN_KV_TABLE, ...GOLDEN_LLAMACPP_TABLE];
-  const off = rows.filter((row) => row.compute(known(row.model)) !== row.expectedBytes);
+  const off = rows.filter((row) => row.compute(knownModel(row.model)) !== row.expectedBytes);
   expectAccuracy({
     part: 'KV units given n tokens',
     bar: '0 %',
@@ -38,7 +31,7 @@ test('KV units are what the engines take, without an error', () => {
 test.each(GOLDEN_TENSOR_PARALLEL)(
   'on %i GPUs each holds %i bytes of a token in a layer',
   (tensorParallel, bytes) => {
-    for (const group of known('gpt-oss-20b').groups) {
+    for (const group of knownModel('gpt-oss-20b').groups) {
       expect(tokenBytesOfLayer(group, 2, tensorParallel)).toBe(bytes);
     }
   },

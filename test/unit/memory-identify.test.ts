@@ -8,17 +8,11 @@ import {
   predicted,
   ratioOf,
 } from '../../proxy/memory/calibration/observation.ts';
-import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import type { PagedLayout, SlotsLayout } from '../../proxy/memory/kv-layout.ts';
 import { type ModelSpec, modelSpecFromConfig } from '../../proxy/memory/models/model-spec.ts';
+import { knownModel } from '../support/known-model.ts';
 
 const GIB = 2 ** 30;
-
-function specOf(name: string): ModelSpec {
-  const spec = findModel(name);
-  if (spec === null) throw new Error(`${name} is not in the catalog`);
-  return spec;
-}
 
 function layoutOf(spec: ModelSpec | null, changes: Partial<PagedLayout> = {}): PagedLayout {
   return {
@@ -66,7 +60,7 @@ describe('figures that servers logged', () => {
 
   test('two concurrencies of gpt-oss-120b tell that 2,048 tokens are in flight', () => {
     const { chosen, survivors, ruledOut, isUnexplained } = identified(
-      layoutOf(specOf('gpt-oss-120b')),
+      layoutOf(knownModel('gpt-oss-120b')),
       [RATIO],
     );
     expect(isUnexplained).toBe(false);
@@ -112,7 +106,7 @@ describe('figures that servers logged', () => {
   });
 
   test('160 blocks are 1.2403100775193798 requests of 2,048 tokens of gpt-oss in small', () => {
-    const small = layoutOf(specOf('gpt-oss-20b'), { blockTokens: 32, contextTokens: 2048 });
+    const small = layoutOf(knownModel('gpt-oss-20b'), { blockTokens: 32, contextTokens: 2048 });
     expect(fullLengthBlocks(small, 2048)).toBe(129);
     const blocks = 160 / 1.240_310_077_519_379_8;
     expect(blocks).toBeCloseTo(129, 9);
@@ -136,7 +130,7 @@ describe('one exact figure', () => {
     measured: { lo: blocks - 0.01, hi: blocks + 0.01 },
     contextTokens: 131_072,
   });
-  const base = layoutOf(specOf('gpt-oss-20b'));
+  const base = layoutOf(knownModel('gpt-oss-20b'));
 
   test.each([
     { what: 'as assumed', blocks: 8192 + 1033, name: AS_ASSUMED },
@@ -166,7 +160,7 @@ describe('one exact figure', () => {
 });
 
 describe('samples of what requests hold', () => {
-  const base = layoutOf(specOf('gpt-oss-20b'), { contextTokens: 8192, inFlightTokens: 8192 });
+  const base = layoutOf(knownModel('gpt-oss-20b'), { contextTokens: 8192, inFlightTokens: 8192 });
   // 2,000 tokens: 125 blocks, and 8 or 9 of the window.
   const asAssumed = held(2000, 133);
   const hybridOff = held(2000, 125);

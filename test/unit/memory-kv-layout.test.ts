@@ -1,16 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
-import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { naiveKvBytes, steadyKvBytes } from '../../proxy/memory/kv-layout.ts';
 import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
+import { knownModel } from '../support/known-model.ts';
 
 const MIB = 2 ** 20;
 const BF16 = 2;
-
-function known(name: string): ModelSpec {
-  const spec = findModel(name);
-  if (spec === null) throw new Error(`${name} is not in the catalog`);
-  return spec;
-}
 
 /** MiB of gpt-oss-20b; 120b has 1.5 times as many layers of each kind. */
 const WORKED = [
@@ -22,19 +16,19 @@ const WORKED = [
 
 describe('KV bytes of gpt-oss in bf16, to the byte', () => {
   test.each(WORKED)('20b at $tokens tokens', ({ tokens, naive, steady }) => {
-    const spec = known('gpt-oss-20b');
+    const spec = knownModel('gpt-oss-20b');
     expect(naiveKvBytes(spec, tokens, BF16)).toBe(naive * MIB);
     expect(steadyKvBytes(spec, tokens, BF16)).toBe(steady * MIB);
   });
 
   test.each(WORKED)('120b at $tokens tokens', ({ tokens, naive, steady }) => {
-    const spec = known('gpt-oss-120b');
+    const spec = knownModel('gpt-oss-120b');
     expect(naiveKvBytes(spec, tokens, BF16)).toBe(1.5 * naive * MIB);
     expect(steadyKvBytes(spec, tokens, BF16)).toBe(1.5 * steady * MIB);
   });
 
   test('below the window, nothing is saved', () => {
-    const spec = known('gpt-oss-20b');
+    const spec = knownModel('gpt-oss-20b');
     expect(steadyKvBytes(spec, 128, BF16)).toBe(naiveKvBytes(spec, 128, BF16));
     expect(steadyKvBytes(spec, 129, BF16)).toBeLessThan(naiveKvBytes(spec, 129, BF16));
     expect(steadyKvBytes(spec, 0, BF16)).toBe(0);
@@ -50,20 +44,20 @@ describe('KV bytes of gpt-oss in bf16, to the byte', () => {
     // 8 heads over 3 GPUs: one of them has 3.
     [3, 768],
   ])('on %i GPUs each holds %i bytes of a token in a layer', (tensorParallel, bytes) => {
-    const spec = known('gpt-oss-20b');
+    const spec = knownModel('gpt-oss-20b');
     expect(steadyKvBytes(spec, 1, BF16, tensorParallel)).toBe(24 * bytes);
   });
 
   test('q8_0 is 34 bytes for 32 elements', () => {
     // The full layers alone are 1632.00 MiB in llama.cpp's own log of this context.
     const windowMib = 3 * (34 / 64);
-    const spec = known('gpt-oss-20b');
+    const spec = knownModel('gpt-oss-20b');
     expect(steadyKvBytes(spec, 131_072, 1.0625)).toBe((1632 + windowMib) * MIB);
   });
 
   test('a fraction of a byte is rounded up', () => {
     const odd: ModelSpec = {
-      ...known('gpt-oss-20b'),
+      ...knownModel('gpt-oss-20b'),
       groups: [{ layers: 1, kvHeads: 1, keyDim: 1, valueDim: 1, windowTokens: null }],
     };
     expect(steadyKvBytes(odd, 3, 0.5625)).toBe(4);
@@ -71,7 +65,7 @@ describe('KV bytes of gpt-oss in bf16, to the byte', () => {
   });
 
   test('each of several sequences keeps a window of its own', () => {
-    const spec = known('gpt-oss-20b');
+    const spec = knownModel('gpt-oss-20b');
     expect(steadyKvBytes(spec, 4096, BF16, 1, 4)).toBe(4 * steadyKvBytes(spec, 1024, BF16));
   });
 });

@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { llamacppCells } from '../../proxy/memory/engines/llamacpp-cells.ts';
 import {
   type LlamacppStart,
@@ -21,19 +20,14 @@ import {
 import type { SlotsLayout } from '../../proxy/memory/kv-layout.ts';
 import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
 import { GOLDEN_LLAMACPP_TABLE } from '../support/golden-llamacpp-table.ts';
+import { knownModel } from '../support/known-model.ts';
 import { tinySpec } from '../support/tiny-architectures.ts';
 
 const MIB = 2 ** 20;
 const Q8_0 = 34 / 32;
 const F16 = { keyBytesPerElement: 2, valueBytesPerElement: 2 };
 
-function known(name: string): ModelSpec {
-  const spec = findModel(name);
-  if (spec === null) throw new Error(`${name} is not in the catalog`);
-  return spec;
-}
-
-const GPT_OSS = known('gpt-oss-20b');
+const GPT_OSS = knownModel('gpt-oss-20b');
 const HYBRID = tinySpec('qwen35');
 
 function started(changes: Partial<LlamacppStart> = {}): LlamacppStart {
@@ -53,7 +47,7 @@ function ofWindow(spec: ModelSpec, start: LlamacppStart) {
 
 describe('one slot of gpt-oss', () => {
   test.each(GOLDEN_LLAMACPP_TABLE)('$model at $tokens: $layout', (row) => {
-    const bytes = row.compute(known(row.model));
+    const bytes = row.compute(knownModel(row.model));
     expect(bytes).toBe(row.expectedBytes);
     expect(((bytes ?? 0) / MIB).toFixed(1)).toBe(row.expectedMiB);
   });

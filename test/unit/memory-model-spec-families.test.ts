@@ -463,6 +463,8 @@ describe('what is not understood is refused by its field', () => {
     ['num_attention_groups', 'step3_text', { num_attention_groups: 1 }],
     ['multi_query', 'falcon', { multi_query: true }],
     ['kv_channels', 'jetmoe', { kv_channels: 128 }],
+    ['num_key_value_heads_per_layer', 'llama', { num_key_value_heads_per_layer: [4, 4, 2, 4] }],
+    ['layer_group_size', 'bailing_moe_linear', { layer_group_size: 5 }],
     ['use_cla', 'hunyuan', { use_cla: true }],
     ['is_encoder_decoder', 't5', { is_encoder_decoder: true }],
     ['cross_attention_layers', 'mllama_text_model', { cross_attention_layers: [3] }],

@@ -183,6 +183,12 @@ describe('bad files are refused by the name of the field', () => {
     expect(result).toMatchObject({ ok: false, field, problem: expect.any(String) });
   });
 
+  test('a name that would break a line is told without', () => {
+    const _name_or_path = `evil\n\u001b[31m${'x'.repeat(100_000)}`;
+    const result = modelSpecFromConfig({ ...LLAMA_8B, _name_or_path }, 'config.json');
+    expect(result.ok && result.spec.id).toMatch(/^evil\?\?\[31mx{190}$/);
+  });
+
   test('a hostile layer kind is shown shortened', () => {
     const layer_types = Array(32).fill('x'.repeat(10_000));
     const result = modelSpecFromConfig({ ...LLAMA_8B, layer_types }, 'config.json');

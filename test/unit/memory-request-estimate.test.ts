@@ -1,7 +1,6 @@
 /** What `kvgate estimate` adds up: parts against sums, and sums against what decisions are made by. */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { findModel } from '../../proxy/memory/catalog/catalog.ts';
 import { chargeOf } from '../../proxy/memory/charge.ts';
 import type { KnownLayout } from '../../proxy/memory/estimate/layer-parts.ts';
 import {
@@ -11,16 +10,11 @@ import {
 } from '../../proxy/memory/estimate/request-estimate.ts';
 import type { ModelSpec } from '../../proxy/memory/models/model-spec.ts';
 import { knownWeightBytes } from '../../proxy/memory/models/weights.ts';
+import { knownModel } from '../support/known-model.ts';
 
 const MIB = 2 ** 20;
 
-function known(name: string): ModelSpec {
-  const spec = findModel(name);
-  if (spec === null) throw new Error(`${name} is not in the catalog`);
-  return spec;
-}
-
-const SPEC = known('gpt-oss-20b');
+const SPEC = knownModel('gpt-oss-20b');
 const HYBRID: ModelSpec = {
   ...SPEC,
   id: 'hybrid',
@@ -30,6 +24,9 @@ const HYBRID: ModelSpec = {
   ],
   states: [{ layers: 9, convChannels: 8192, convKernel: 4, recurrentElements: 524_288 }],
 };
+
+/** Multi-head latent attention with an indexer, whose keys engines pack and transformers does not. */
+const INDEXED = knownModel('deepseek-v3.2');
 
 const POOL = { blocks: null, slidingSlackTokens: 128, outputChunkTokens: 1 };
 
@@ -67,7 +64,7 @@ describe.each(NAMES)('%s', (name) => {
   test('parts add up to what each GPU holds, whatever the model, size and GPUs', () => {
     fc.assert(
       fc.property(
-        fc.constantFrom(SPEC, HYBRID),
+        fc.constantFrom(SPEC, HYBRID, INDEXED),
         fc.constantFrom(1, 2, 3, 4, 8),
         fc.integer({ min: 1, max: 60_000 }),
         fc.integer({ min: 1, max: 60_000 }),
@@ -124,11 +121,45 @@ describe('the bytes that decisions are made by', () => {
   });
 });
 
+test.each(['flash', 'llamacpp', 'vllm'])('the plain formula is no less, on %s', (name) => {
+  const layout = layouts(INDEXED, 1)[name];
+  if (layout === undefined) throw new Error(name);
+  const { kvBytes, naiveBytes } = estimateRequest(layout, 8000, 8192, 1);
+  expect(naiveBytes).toBeGreaterThanOrEqual(kvBytes);
+});
+
 test('a chunk of prefill beside the window is what SGLang holds of sliding layers', () => {
   const { sglang } = layouts(SPEC, 1);
   if (sglang === undefined) throw new Error('sglang');
   const { prefillPeakBytes } = estimateRequest(sglang, 8000, 8192, 1);
   expect(prefillPeakBytes).toBe(24_576 * 8000 + 24_576 * (128 + 2048));
+});
+
+test('states beside a pool of tokens take of its room', () => {
+  const { sglang } = layouts(HYBRID, 1);
+  if (sglang === undefined) throw new Error('sglang');
+  const { kvBytes } = estimateRequest(sglang, 100, 200, 1);
+  const many = requestsThatFit(sglang, 100, 200, 1, 20_000 * MIB);
+  expect(many).toBeGreaterThan(0);
+  expect(many * kvBytes).toBeLessThanOrEqual(20_000 * MIB);
+});
+
+test.each([1, 4])('each formula comes to its bytes, on %i GPUs', (gpus) => {
+  for (const layout of Object.values(layouts(HYBRID, gpus))) {
+    const { parts } = estimateRequest(layout, 8000, 10_000, gpus);
+    for (const { part, formula, bytes } of parts.filter(({ part }) =>
+      part.startsWith('States of'),
+    )) {
+      if (layout.model === 'slots') continue;
+      const [layers = 0, channels = 0, positions = 0, conv = 0, elements = 0, each = 0] = (
+        formula.replaceAll(',', '').match(/\d+/g) ?? []
+      ).map(Number);
+      expect([part, layers * (channels * positions * conv + elements * each)]).toEqual([
+        part,
+        bytes,
+      ]);
+    }
+  }
 });
 
 test('a prefix that all have in common is held once: more of them fit', () => {
@@ -162,7 +193,8 @@ test('weights of the published checkpoints, from their shapes', () => {
       heads;
     const rest = attention + 2 * hidden + hidden * experts + experts + experts * 3 * hidden;
     const bytes = layers * (packed + 2 * rest) + 2 * (2 * vocabulary * hidden + hidden);
-    expect(knownWeightBytes(known(name))).toBe(bytes);
+    expect(knownWeightBytes(knownModel(name))).toBe(bytes);
   }
   expect(knownWeightBytes(HYBRID)).toBeNull();
+  expect(knownWeightBytes({ ...HYBRID, id: 'constructor' })).toBeNull();
 });

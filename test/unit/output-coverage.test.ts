@@ -4,8 +4,9 @@
  */
 import { describe, expect, test } from '@jest/globals';
 import { expectAccuracy } from '../support/accuracy.ts';
-import { driftingRows } from '../support/drifting-lengths.ts';
+import { driftingRows, steadyRows } from '../support/drifting-lengths.ts';
 import {
+  coverageInFlight,
   coverageOn,
   givenTrace,
   readTrace,
@@ -39,6 +40,16 @@ describe.each([1, 2, 3])('a workload that changes, seed %d', (seed) => {
   });
 });
 
+describe.each([256, 1_024])('with %d requests in flight', (inFlight) => {
+  const seen = coverageInFlight(steadyRows(12_000, 5), inFlight);
+
+  test('coverage holds, and does not swing', () => {
+    expect(Math.abs(seen.coverage - 0.95)).toBeLessThanOrEqual(0.01);
+    expect(seen.leastCoverage).toBeGreaterThan(0.92);
+    expect(seen.mostCoverage).toBeLessThan(0.98);
+  });
+});
+
 const trace = givenTrace();
 const why = trace === null ? ' (skipped: KVGATE_TRACE names no file)' : '';
 
@@ -48,6 +59,10 @@ const why = trace === null ? ' (skipped: KVGATE_TRACE names no file)' : '';
   test('the bar holds', () => {
     if (seen === null) throw new Error('no trace');
     expectBar('Azure conversations', seen);
+  });
+
+  test('also with nothing learned any more after the first half', () => {
+    expect(Math.abs((seen?.frozenCoverage ?? 0) - 0.95)).toBeLessThanOrEqual(0.01);
   });
 
   test('at less than one quantile for all would reserve', () => {

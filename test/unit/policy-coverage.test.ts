@@ -5,13 +5,17 @@ import { randomStream } from '../../backend-adapters/simulated-server/hash.ts';
 import {
   type Coverage,
   coveredShare,
+  keptOver,
   TARGET_COVERAGE,
   UNTRACKED,
   withOutcome,
 } from '../../proxy/policy/coverage.ts';
 
 const after = (outcomes: readonly number[], from: Coverage = UNTRACKED) =>
-  outcomes.reduce(withOutcome, from);
+  outcomes.reduce(
+    (coverage, missed) => withOutcome(coverage, { given: missed, now: missed }),
+    from,
+  );
 
 test('nothing is told before the first outcome', () => {
   expect(coveredShare(UNTRACKED)).toBeNull();
@@ -43,6 +47,38 @@ test('a cut output counts by how likely it was longer', () => {
   expect(coveredShare(after([0.25, 0.75]))).toBe(0.5);
 });
 
+test('told is what the given forecast missed; what moves the share is what the present one would', () => {
+  const coverage = withOutcome(UNTRACKED, { given: 1, now: 0 });
+  expect(coveredShare(coverage)).toBe(0);
+  expect(coverage.share).toBeLessThan(TARGET_COVERAGE);
+});
+
+describe('where learning pauses', () => {
+  test.each([
+    ['a correction that chance explains is let go', 0.978, 0.95],
+    ['to either side', 0.922, 0.95],
+    ['a larger one is kept', 0.99, 0.99],
+    ['to either side', 0.7, 0.7],
+  ])('%s (%d)', (_what, share, kept) => {
+    const coverage = { ...after([0, 1]), share };
+    expect(keptOver(coverage)).toEqual({ ...coverage, share: kept });
+  });
+
+  test('nineteen of twenty are let go where nothing changes', () => {
+    const random = randomStream(11);
+    let coverage = UNTRACKED;
+    let letGo = 0;
+    const rounds = 40_000;
+    for (let round = 0; round < rounds; round += 1) {
+      const missed = random() > coverage.share ? 1 : 0;
+      coverage = withOutcome(coverage, { given: missed, now: missed });
+      if (keptOver(coverage).share === TARGET_COVERAGE) letGo += 1;
+    }
+    expect(letGo / rounds).toBeGreaterThan(0.93);
+    expect(letGo / rounds).toBeLessThan(0.97);
+  });
+});
+
 describe('forecasts that are off by a factor', () => {
   // Ranks of the outputs within the sample, were it of one kind; the sample is off by a power.
   test.each([
@@ -56,7 +92,7 @@ describe('forecasts that are off by a factor', () => {
     for (let round = 0; round < rounds; round += 1) {
       const missed = random() ** power > coverage.share ? 1 : 0;
       misses += missed;
-      coverage = withOutcome(coverage, missed);
+      coverage = withOutcome(coverage, { given: missed, now: missed });
     }
     expect(misses / rounds).toBeCloseTo(0.05, 2);
   });

@@ -1,6 +1,14 @@
 /** Lines on a disk that may be slow, full or gone. */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { RotatingFile, type RotatingFileOptions } from '../../proxy/telemetry/rotating-file.ts';
 import { eventually } from '../support/eventually.ts';
@@ -66,6 +74,47 @@ test('a full file is put aside, and only so many are kept', async () => {
   ]);
 });
 
+describe('a file that others touch', () => {
+  test.each([
+    ['moved away', (path: string) => renameSync(path, `${path}.moved`)],
+    ['removed', (path: string) => rmSync(path)],
+    [
+      'replaced',
+      (path: string) => {
+        rmSync(path);
+        writeFileSync(path, '');
+      },
+    ],
+  ])('%s: what comes next is found by its name', async (_what, touch) => {
+    const path = folderWith();
+    const { file } = await opened(path);
+    file.write('before');
+    await eventually(() => expect(linesOf(path)).toEqual(['before']));
+    touch(path);
+    file.write('after');
+    await file.close();
+    expect(linesOf(path)).toEqual(['after']);
+  });
+
+  test('written to by two, it stays within its size', async () => {
+    const path = folderWith();
+    const both = [await opened(path, { maxBytes: 40 }), await opened(path, { maxBytes: 40 })];
+    for (let index = 0; index < 12; index += 1) {
+      const line = `line ${index}`;
+      both[index % 2]?.file.write(line);
+      const files = () =>
+        readdirSync(dirname(path)).flatMap((name) => linesOf(join(dirname(path), name)));
+      await eventually(() => expect(files()).toContain(line));
+    }
+    for (const { file } of both) await file.close();
+    const sizes = readdirSync(dirname(path)).map(
+      (name) => statSync(join(dirname(path), name)).size,
+    );
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(40);
+    expect(linesOf(path).at(-1)).toBe('line 11');
+  });
+});
+
 test('what a slow disk leaves waiting is bounded; the rest is dropped, counted and told', async () => {
   const path = folderWith();
   const { file } = await opened(path, { maxWaitingBytes: 20 });
@@ -80,8 +129,7 @@ describe('a disk that fails', () => {
   test('is told of once, and written to again when it can be', async () => {
     const path = folderWith('x\n');
     const { file, troubles } = await opened(path, { maxBytes: 2 });
-    // It is full with the next line, and where it was there is a folder then.
-    rmSync(path);
+    // It is full with the next line, and can't be put aside.
     mkdirSync(`${path}.1`);
     writeFileSync(`${path}.1/in-the-way`, '');
     mkdirSync(`${path}.2`);

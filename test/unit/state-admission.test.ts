@@ -179,6 +179,17 @@ describe('tokens', () => {
     expect(decision.promptTokens).toBe(given.promptTokens);
   });
 
+  test('where nobody can count, the lease is taken without waiting for a turn', async () => {
+    const world = stateWorld();
+    const request = admissionRequest({
+      shape: { promptTokens: between(10, 9_000), requestedOutputTokens: 100 },
+      countTokens: null,
+    });
+    const admitted = world.admission.admit(request, new AbortController().signal);
+    expect(world.ledger.totals('a').sequences).toBe(1);
+    expect(await admitted).toMatchObject({ outcome: 'admitted' });
+  });
+
   test('what media take is not left to the count of an engine', async () => {
     const world = stateWorld();
     const decision = await world.admission.explain(

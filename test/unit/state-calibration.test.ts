@@ -240,6 +240,18 @@ describe('what is no sample', () => {
     expect(calibrated(world)).toMatchObject({ layout: 'as assumed', samples: 0 });
   });
 
+  test('a sample of several pools that are told as one is none', () => {
+    const world = worldOf(ASSUMED);
+    for (let request = 0; request < 5; request += 1) {
+      const leases = [begun(world, 100), begun(world, 100)];
+      // Each has one of them: as full as the fullest is half of what both hold.
+      const usedUnits = truly(ASSUMED);
+      world.read('a', { usedUnits, runningSequences: 2, isMixture: true });
+      for (const lease of leases) end(world, lease);
+    }
+    expect(calibrated(world)).toMatchObject({ layout: 'as assumed', samples: 0, alarm: null });
+  });
+
   test('a request counts once, however often it is seen', () => {
     const world = worldOf(ASSUMED);
     const lease = begun(world, 100);
@@ -313,6 +325,28 @@ describe('what is left', () => {
     play(world, 1, 200);
     expect(calibrated(world)?.samples).toBe(64);
   });
+});
+
+test('a prefix in common of which an engine tells no more than 0 raises no alarm', () => {
+  const world = worldOf(ASSUMED);
+  for (let request = 0; request < 20; request += 1) {
+    const leases = [begun(world, 100), begun(world, 100)];
+    world.read('a', { usedUnits: truly(ASSUMED) + 50, runningSequences: 2, capacityUnits: 10_000 });
+    world.clock.advance(1_000);
+    for (const lease of leases) end(world, lease, { cachedTokens: 0 });
+  }
+  expect(calibrated(world)).toMatchObject({ layout: 'as assumed', samples: 20, alarm: null });
+});
+
+test('a healthy TGI, which tells the places set aside for output as used, raises no alarm', () => {
+  const tokenPool = { blocks: null, slidingShare: null, slidingSlackTokens: 0 };
+  const world = worldOf({
+    ...ASSUMED,
+    blockTokens: 1,
+    tokenPool: { ...tokenPool, outputChunkTokens: 1024 },
+  });
+  for (let request = 0; request < 20; request += 1) alone(world, PROMPT_TOKENS + 1024);
+  expect(calibrated(world)).toMatchObject({ slope: 1, alarm: null });
 });
 
 test('an instance whose memory is allocated for each request is not calibrated', () => {

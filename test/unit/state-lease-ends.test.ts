@@ -68,3 +68,24 @@ describe('a lease that does not stream', () => {
     expect(endsInMs()).toBeCloseTo(500, 6);
   });
 });
+
+describe('a lease whose client has left', () => {
+  test('goes on as its time allows, and does not end later with every look', async () => {
+    const { world, lease, endsInMs } = await taughtWorld();
+    world.clock.advance(1_500);
+    lease.generated(50);
+    world.drains.drain(lease);
+    expect(endsInMs()).toBeCloseTo(75 * 10, 6);
+    world.clock.advance(500);
+    // 100 are likely out.
+    expect(endsInMs()).toBeCloseTo(50 * 10, 6);
+  });
+
+  test('is overdue once all that it may have had is likely out', async () => {
+    const { world, lease, endsInMs } = await taughtWorld();
+    lease.generated(50);
+    world.drains.drain(lease);
+    world.clock.advance(11_000);
+    expect(endsInMs()).toBeNull();
+  });
+});

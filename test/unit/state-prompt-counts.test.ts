@@ -28,12 +28,28 @@ function chat(n = 0, words = 60) {
   return scannedRequest(CHAT, { messages: [{ role: 'user', content }] });
 }
 
+/** A request, as far as its counts need it. */
+interface Run {
+  readonly instance?: string;
+  readonly bounds?: TokenBounds;
+  readonly sequences?: number;
+  readonly words?: number;
+  readonly model?: string;
+  /** Which chat it is; else one of its own. */
+  readonly n?: number;
+}
+
 interface Played {
   /** By the engine's own counter; null: it has none. */
   engine?: () => Promise<number | null>;
   /** By the tokenizer, one for each way of printing. */
   local?: readonly (TokenRange | null)[] | null;
-  knows?: boolean;
+  /** What is in the prompts. */
+  traits?: string;
+  vocabularyOf?: (instance: string) => string | null;
+  isSampled?: boolean;
+  /** Counting takes until then. */
+  counting?: Promise<void>;
   sampled?: TokenBounds | null;
   instances?: readonly string[];
 }
@@ -52,10 +68,14 @@ function world(played: Played = {}) {
   });
   for (const name of instances) pools.update(name, { adapter, facts: facts(UNIFIED) });
   const local: LocalCounter = {
-    knows: () => played.knows ?? true,
+    vocabularyOf: ({ name }) =>
+      played.vocabularyOf === undefined ? 'o200k_harmony' : played.vocabularyOf(name),
+    isSampled: () => played.isSampled ?? false,
     counts: async () => {
       asked.local += 1;
-      return played.local ?? null;
+      const { local: counts, traits = '' } = played;
+      await played.counting;
+      return counts === undefined || counts === null ? null : { traits, counts };
     },
     sampled: async () => {
       asked.sampled += 1;
@@ -76,16 +96,18 @@ function world(played: Played = {}) {
   /** A request that is admitted and runs to its end. */
   const run = async (
     told: number | null,
-    { instance = 'a', bounds = BOUNDS, sequences = 1, words = 60 } = {},
+    { instance = 'a', bounds = BOUNDS, sequences = 1, words = 60, ...asked }: Run = {},
   ) => {
     next += 1;
     const requestId = `r${next}`;
-    witnesses.admitted(requestId, serving(pools, instance), chat(next, words), bounds);
+    const shape = requestShape({ promptTokens: bounds, model: asked.model ?? 'm' });
+    const body = chat(asked.n ?? next, words);
+    witnesses.admitted(requestId, serving(pools, instance), body, shape);
     witnesses.settled({
       requestId,
       instance,
       path: CHAT_ROUTE.path,
-      shape: requestShape({ promptTokens: bounds }),
+      shape,
       decision: decided(bounds, sequences),
       told: { promptTokens: told, cachedTokens: null },
     } as SettledRequest);
@@ -99,8 +121,12 @@ function world(played: Played = {}) {
     asked,
     run,
     played,
-    count: (bounds = BOUNDS, n = 0, aborted = signal) =>
-      counts.count(serving(pools, 'a'), chat(n), bounds, aborted),
+    /** null as well where nobody can count it. */
+    count: async (bounds = BOUNDS, n = 0, aborted = signal, model: string | null = 'm') => {
+      const shape = { promptTokens: bounds, model };
+      const counter = counts.counterFor(serving(pools, 'a'), chat(n), shape);
+      return counter === null ? null : counter(aborted);
+    },
   };
 }
 
@@ -123,7 +149,10 @@ describe('the engine', () => {
   });
 
   test('is counted on by nobody after the client left', async () => {
-    const { count, asked } = world({ sampled: { ...BOUNDS, expected: 7 } });
+    const { count, asked } = world({
+      engine: async () => null,
+      sampled: { ...BOUNDS, expected: 7 },
+    });
     expect(await count(BOUNDS, 0, AbortSignal.abort())).toBeNull();
     expect([asked.local, asked.sampled]).toEqual([0, 0]);
   });
@@ -209,7 +238,7 @@ describe('own counts', () => {
 
   test.each<[string, Played, { bounds?: TokenBounds; sequences?: number }, number | null]>([
     ['the engine counts by itself', { engine: async () => 68 }, {}, 68],
-    ['the vocabulary is not known', { knows: false }, {}, 68],
+    ['the vocabulary is not known', { vocabularyOf: () => null }, {}, 68],
     ['there is media in it', {}, { bounds: { ...BOUNDS, source: 'media' } }, 68],
     ['the engine did not tell', {}, {}, null],
     ['there were several sequences', {}, { sequences: 2 }, 68],
@@ -235,24 +264,119 @@ describe('own counts', () => {
 
   test('are given up on a route whose prompts can not be counted', async () => {
     const { run, asked, lines } = world({ local: null });
-    for (let n = 0; n < 100; n += 1) await run(68);
-    expect(asked.local).toBe(50);
+    for (let n = 0; n < 50 + 32; n += 1) await run(68);
+    expect(asked.local).toBe(50 + 2);
     expect(lines).toEqual([]);
   });
 
   test('of requests that never end do not pile up', async () => {
     const { witnesses, pools, run, asked } = world({ local: TRUE_COUNT });
     for (let n = 0; n < 100; n += 1) {
-      witnesses.admitted(`lost ${n}`, serving(pools, 'a'), chat(n), BOUNDS);
+      const shape = { promptTokens: BOUNDS, model: 'm' };
+      witnesses.admitted(`lost ${n}`, serving(pools, 'a'), chat(n), shape);
     }
     await run(68);
     expect(asked.local).toBe(1);
   });
 });
 
+describe('own counts are trusted for what was confirmed, and nothing else', () => {
+  const proven = async (played: Played = {}) => {
+    const world_ = world({ local: TRUE_COUNT, ...played });
+    for (let n = 0; n < 3; n += 1) await world_.run(68);
+    expect(await world_.count()).not.toBeNull();
+    return world_;
+  };
+
+  test('not for another model that the same server has', async () => {
+    const { count, run } = await proven();
+    expect(await count(BOUNDS, 1, signal, 'another')).toBeNull();
+    await run(500, { model: 'another' });
+    expect(await count(BOUNDS, 1)).not.toBeNull();
+  });
+
+  test('not for prompts with something else in them, until these are confirmed too', async () => {
+    const { count, run, played } = await proven();
+    played.traits = 'tools';
+    expect(await count(BOUNDS, 1)).toBeNull();
+    for (let n = 0; n < 3 * 16; n += 1) await run(68);
+    expect(await count(BOUNDS, 1)).not.toBeNull();
+  });
+
+  test('not by the same body again and again', async () => {
+    const { count, run } = world({ local: TRUE_COUNT });
+    for (let n = 0; n < 5; n += 1) await run(68, { n: 1 });
+    expect(await count()).toBeNull();
+  });
+
+  test('not where another instance has another vocabulary', async () => {
+    const vocabularyOf = (name: string) => (name === 'a' ? 'o200k_harmony' : 'file');
+    const { count, run } = world({ local: TRUE_COUNT, instances: ['a', 'b'], vocabularyOf });
+    for (const instance of ['a', 'b']) {
+      for (let n = 0; n < 3; n += 1) await run(68, { instance });
+    }
+    expect(await count()).toBeNull();
+  });
+
+  test('not of a model that was changed without a word: one prompt of sixteen is compared', async () => {
+    const { count, run, lines } = await proven();
+    for (let n = 0; n < 16; n += 1) await run(200);
+    expect(lines.map(({ level }) => level)).toEqual(['info', 'warn']);
+    expect(await count(BOUNDS, 1)).toBeNull();
+  });
+
+  test('not when trust is lost while it is counted', async () => {
+    let counted = () => {};
+    const { count, run, played } = await proven();
+    played.counting = new Promise((resolve) => {
+      counted = resolve;
+    });
+    const counting = count(BOUNDS, 1);
+    await run(69, { bounds: { ...exactly(68), source: 'tokenizer' } });
+    counted();
+    expect(await counting).toBeNull();
+  });
+});
+
+test('an instance that stays down does not cost the others what is remembered of them', async () => {
+  const { count, pools, asked } = world({ engine: async () => 42, instances: ['a', 'b'] });
+  const health = { state: 'unreachable', why: 'refused', processGone: true } as const;
+  pools.update('b', { health });
+  await count();
+  for (let poll = 0; poll < 3; poll += 1) pools.update('b', { health });
+  await count();
+  expect(asked.engine).toBe(1);
+});
+
+test('a count by an engine that was replaced meanwhile is not remembered', async () => {
+  let answer = (_tokens: number) => {};
+  const first = new Promise<number>((resolve) => {
+    answer = resolve;
+  });
+  const replies = [() => first, async () => 50];
+  const { count, pools, asked } = world({ engine: () => (replies.shift() ?? (async () => 50))() });
+  const counting = count();
+  pools.update('a', { health: { state: 'unreachable', why: 'refused', processGone: true } });
+  answer(42);
+  await counting;
+  expect(await count()).toMatchObject({ hi: 50 });
+  expect(asked.engine).toBe(2);
+});
+
+test.each<[string, Played, boolean]>([
+  ['the engine counts', { engine: async () => 1 }, true],
+  ['its text would be sampled', { isSampled: true }, true],
+  ['own counts are not trusted yet', {}, false],
+])('whether anybody can count a prompt is known at once: %s', (_name, played, can) => {
+  const { counts, pools } = world(played);
+  const shape = { promptTokens: BOUNDS, model: 'm' };
+  const counter = counts.counterFor(serving(pools, 'a'), chat(), shape);
+  expect(counter !== null).toBe(can);
+});
+
 test('text that is too long to count is sampled', async () => {
   const sampled: TokenBounds = { ...BOUNDS, expected: 99 };
-  const { count } = world({ sampled });
+  const { count } = world({ sampled, isSampled: true });
   expect(await count()).toEqual(sampled);
 });
 

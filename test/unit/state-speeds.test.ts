@@ -69,6 +69,14 @@ describe('durations', () => {
     expect(speeds.durationMs('a', 100, 10)).toBeCloseTo(100 + 100, 6);
   });
 
+  test('an answer of one streamed token teaches prefill alone', () => {
+    const speeds = taught([10]);
+    for (let count = 0; count < 20; count += 1) {
+      speeds.learn('a', { promptTokens: 100, outputTokens: 1, ttftMs: 100, totalMs: 100 });
+    }
+    expect(speeds.durationMs('a', 0, 10)).toBeCloseTo(100, 6);
+  });
+
   test('a first token later than the whole answer is no negative speed', () => {
     const speeds = new Speeds();
     speeds.learn('a', {

@@ -66,7 +66,7 @@ describe('metrics', () => {
       expect(name).toMatch(/^[a-z][a-z0-9_]*$/);
       expect(help).toMatch(/\.$/);
       expect([name, name.endsWith('_total')]).toEqual([name, type === 'counter']);
-      if (type === 'histogram') expect(name).toMatch(/_(seconds|ratio)$/);
+      if (type === 'histogram') expect(name).toMatch(/_(seconds|ratio|bytes)$/);
       expect(name).not.toMatch(/_(ms|milliseconds|mb|percent)(_|$)/);
     }
   });
@@ -94,13 +94,17 @@ describe('metrics', () => {
   test('a refusal counts as a decision and as a rejection', async () => {
     const metrics = createMetrics(() => EMPTY, '1');
     metrics.decided({ action: 'accept', reason: 'fits', pool: 'default' });
-    metrics.decided({ action: 'reject', reason: 'queue_full' });
+    metrics.decided({ action: 'reject', reason: 'queue_full', charge: { kvBytes: 5 * 2 ** 20 } });
     const page = await metrics.text();
     expect(page).toContain(
       'kvgate_decisions_total{action="accept",reason="fits",pool="default"} 1',
     );
     expect(page).toContain('kvgate_decisions_total{action="reject",reason="queue_full",pool=""} 1');
     expect(page).toContain('admission_rejected_total{reason="queue_full"} 1');
+    // What is not known has no sample.
+    expect(page).not.toContain('kvgate_estimated_kv_bytes_count{action="accept"}');
+    expect(page).toContain('kvgate_estimated_kv_bytes_bucket{le="16777216",action="reject"} 1');
+    expect(page).toContain('kvgate_estimated_kv_bytes_bucket{le="4194304",action="reject"} 0');
     expect(page).not.toContain('admission_rejected_total{reason="fits"}');
   });
 

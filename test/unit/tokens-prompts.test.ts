@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import type { RequestKind } from '../../backend-adapters/adapter.ts';
 import type { TokenRange } from '../../proxy/memory/token-bounds.ts';
+import type { LocalCounts } from '../../proxy/state/counts/local-counter.ts';
 import { countPrompt } from '../../proxy/tokens/count-prompt.ts';
 import { o200k } from '../../proxy/tokens/o200k.ts';
 import type { Vocabulary } from '../../proxy/tokens/token-count.ts';
@@ -26,7 +27,15 @@ const conversations: readonly Recorded[] = JSON.parse(
 );
 
 function counts(kind: RequestKind, body: unknown): readonly (TokenRange | null)[] | null {
-  const bytes = new TextEncoder().encode(JSON.stringify(body));
+  return countsOf(kind, JSON.stringify(body));
+}
+
+function countsOf(kind: RequestKind, json: string): readonly (TokenRange | null)[] | null {
+  return counted(kind, json)?.counts ?? null;
+}
+
+function counted(kind: RequestKind, json: string): LocalCounts | null {
+  const bytes = new TextEncoder().encode(json);
   const job = {
     task: 'prompt',
     vocabulary: 'o200k_harmony',
@@ -82,8 +91,9 @@ describe('recorded conversations', () => {
   });
 });
 
-test('the smallest chat', () => {
-  expect(expected('chat', { messages: [USER] })).toEqual([68, 68, 68, 68]);
+test('the smallest chat, with what clients leave empty', () => {
+  const message = { ...USER, name: null, annotations: [] };
+  expect(expected('chat', { messages: [message] })).toEqual([68, 68, 68, 68]);
 });
 
 test('what spells a special token is one where the prompt is made as one text', () => {
@@ -224,6 +234,26 @@ describe('nothing is said of what is not understood', () => {
       'chat',
       { messages: [USER], tools: [{ function: TOOL }], tool_choice: 'none' },
     ],
+    ['a name', 'chat', { messages: [{ ...USER, name: 'long '.repeat(99) }] }],
+    ['tokens around the prompt', 'chat', { messages: [USER], add_special_tokens: true }],
+    [
+      'a call whose type is its own',
+      'chat',
+      {
+        messages: [
+          USER,
+          {
+            role: 'assistant',
+            tool_calls: [{ function: { name: 'now', content_type: 'long '.repeat(99) } }],
+          },
+        ],
+      },
+    ],
+    [
+      'two thoughts, of which engines read one',
+      'chat',
+      { messages: [USER, { role: 'assistant', reasoning: 'short', thinking: 'a longer one' }] },
+    ],
     ['a tool without a name', 'chat', { messages: [USER], tools: [{ function: {} }] }],
     ["a server's own tool", 'responses', { input: 'hi', tools: [{ type: 'web_search' }] }],
     ['a stored item', 'responses', { input: [{ type: 'item_reference', id: 'x' }] }],
@@ -233,6 +263,14 @@ describe('nothing is said of what is not understood', () => {
     ['an embedding', 'embedding', { input: 'hi' }],
   ])('%s', (_name, kind, body) => {
     expect(counts(kind, body)).toBeNull();
+  });
+
+  test('a number with more digits than are left of it when it was read', () => {
+    const digits = '9'.repeat(4_000);
+    const tool = `{"function":{"name":"f","parameters":{"properties":{"a":{"default":${digits}}}}}}`;
+    const body = `{"seed":${digits},"messages":[{"role":"user","content":"hi"}]`;
+    expect(countsOf('chat', `${body}}`)).not.toBeNull();
+    expect(countsOf('chat', `${body},"tools":[${tool}]}`)).toBeNull();
   });
 
   test('a result of a call that nobody made can not be printed by the template', () => {
@@ -246,6 +284,43 @@ describe('nothing is said of what is not understood', () => {
     ).not.toBeNull();
     expect(counts('completion', {})).toBeNull();
   });
+});
+
+test('the default of a tool may be printed with spaces in it', () => {
+  const value = Array.from({ length: 200 }, () => 1);
+  const schema = { properties: { a: { type: 'array', default: value } } };
+  const tools = [{ function: { name: 'f', description: 'x', parameters: schema } }];
+  const tight = o200k.count(JSON.stringify(value), NEVER).hi;
+  const spaced = o200k.count(JSON.stringify(value).replaceAll(',', ', '), NEVER).hi;
+  for (const count of chat({ messages: [USER], tools })?.slice(0, 3) ?? []) {
+    expect((count?.hi ?? 0) - (count?.expected ?? 0)).toBeGreaterThanOrEqual(spaced - tight);
+  }
+});
+
+test.each<[string, object, string]>([
+  ['one question', {}, ''],
+  ['an effort', { reasoning_effort: 'high' }, 'effort:high'],
+  ['an effort of another name', { reasoning_effort: 'x'.repeat(99) }, 'effort:other'],
+  ['a schema', { response_format: { type: 'json_object' } }, 'schema'],
+  ['tools', { tools: [{ function: TOOL }] }, 'tools'],
+  ['Japanese', { messages: [{ role: 'user', content: 'こんにちは' }] }, 'foreign'],
+  ['French', { messages: [{ role: 'user', content: "L'été sera très chaud, là-bas." }] }, ''],
+  [
+    'a conversation',
+    {
+      messages: [
+        { role: 'system', content: 'Be terse.' },
+        USER,
+        { role: 'assistant', reasoning: 'Hm.', tool_calls: [CALL] },
+        { role: 'tool', tool_call_id: 'c1', content: 'noon' },
+        { role: 'system', content: 'Go on.' },
+      ],
+    },
+    'system asides answers thoughts calls results',
+  ],
+])('what is in a prompt is named: %s', (_name, change, traits) => {
+  const body = { messages: [USER], ...change };
+  expect(counted('chat', JSON.stringify(body))?.traits).toBe(traits);
 });
 
 test('completions are text, and several prompts add up', () => {
@@ -271,7 +346,7 @@ describe('another vocabulary', () => {
       body: encoded,
       framing: FRAMING,
     } as const;
-    return countPrompt(job, bytes, NEVER);
+    return countPrompt(job, bytes, NEVER)?.counts ?? null;
   };
 
   test('completions are exact, with what is added', () => {

@@ -6,7 +6,11 @@ import { recordingLog } from '../support/state-world.ts';
 import { settle, VirtualClock } from '../support/virtual-clock.ts';
 
 const MINUTE_MS = 60_000;
-const COUNTED: CountAnswer = { outcome: 'counted', counts: [{ lo: 1, expected: 1, hi: 1 }] };
+const COUNTED: CountAnswer = {
+  outcome: 'counted',
+  traits: '',
+  counts: [{ lo: 1, expected: 1, hi: 1 }],
+};
 const LOADED: CountAnswer = { outcome: 'loaded' };
 
 function job(vocabulary: CountJob['vocabulary'] = 'o200k_harmony'): CountJob {
@@ -99,6 +103,17 @@ test('who waited too long is answered null and never counted', async () => {
   // Loading goes on: the next one has use for it.
   answer(LOADED);
   expect(thread().tasks).toEqual(['load']);
+});
+
+test('who has waited is counted in what is left of the time', async () => {
+  const { queue, thread, answer, clock } = world();
+  void queue.run(job());
+  clock.advance(300);
+  void queue.run(job());
+  clock.advance(700);
+  answer(LOADED);
+  answer(COUNTED);
+  expect(thread().posted.map(({ budgetMs }) => budgetMs)).toEqual([MINUTE_MS, 500, 800]);
 });
 
 test('a thread that is stuck in one job is replaced, and the rest goes on in the new one', async () => {

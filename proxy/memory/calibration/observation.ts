@@ -129,6 +129,8 @@ function exactly(value: number | null): Range | null {
 /** Of all sequences together: a prefix that several have in common is held once. */
 function heldUnits(layout: KvLayout, sequences: readonly HeldSequence[]): Range | null {
   if (layout.model === 'dynamic') return null;
+  // Such an engine tells what it has set aside for output, not what is there of it.
+  if (layout.model === 'paged' && (layout.tokenPool?.outputChunkTokens ?? 1) > 1) return null;
   const each = sequences.map((sequence) => heldBySequence(layout, sequence.tokens));
   const own = sequences.map(({ sharedTokens }, index) => {
     const lo = each[index]?.lo ?? 0;

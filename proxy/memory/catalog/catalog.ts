@@ -16,13 +16,10 @@ import { type CatalogRow, plainConfig } from './row.ts';
 const GPT_OSS_SOURCE =
   'openai/gpt-oss gpt_oss/torch/model.py; transformers configuration_gpt_oss.py';
 
-/** The last one in a path wins: a file's name says more than its folder's. */
-const GPT_OSS_NAME = /^.*(?<![a-z0-9])gpt[-_. ]?oss[-_.: ]?(20|120)b(?![a-z0-9])/is;
-
 function gptOss(size: '20b' | '120b', layers: number, experts: number): CatalogRow {
   return {
     id: `gpt-oss-${size}`,
-    name: GPT_OSS_NAME,
+    name: new RegExp(`gpt-?oss-?${size}`),
     config: {
       ...plainConfig('gpt_oss', {
         ...{ layers, hidden: 2880, heads: 64, kvHeads: 8, headDim: 64 },
@@ -34,9 +31,9 @@ function gptOss(size: '20b' | '120b', layers: number, experts: number): CatalogR
   };
 }
 
-const GPT_OSS = { '20': gptOss('20b', 24, 32), '120': gptOss('120b', 36, 128) };
-
 const ROWS: readonly CatalogRow[] = [
+  gptOss('20b', 24, 32),
+  gptOss('120b', 36, 128),
   ...LLAMA_ROWS,
   ...QWEN_ROWS,
   ...QWEN_EXPERT_ROWS,
@@ -45,9 +42,7 @@ const ROWS: readonly CatalogRow[] = [
 ];
 
 /** The ids of all models that are known by name. */
-export const CATALOG_IDS: readonly string[] = [...Object.values(GPT_OSS), ...ROWS].map(
-  ({ id }) => id,
-);
+export const CATALOG_IDS: readonly string[] = ROWS.map(({ id }) => id);
 
 /**
  * Finds a model by the name an engine gives it: a hub id, a file or folder, a
@@ -56,8 +51,6 @@ export const CATALOG_IDS: readonly string[] = [...Object.values(GPT_OSS), ...ROW
  * @returns null for any other name: an unknown model is never guessed.
  */
 export function findModel(name: string): ModelSpec | null {
-  const size = GPT_OSS_NAME.exec(name)?.[1];
-  if (size === '20' || size === '120') return specOf(GPT_OSS[size]);
   const own = modelName(name);
   const row = own === null ? undefined : ROWS.find((candidate) => isNamed(own, candidate.name));
   return row === undefined ? null : specOf(row);

@@ -57,7 +57,8 @@ const DEEPSEEK: readonly CatalogRow[] = [
   },
   {
     id: 'deepseek-r1',
-    name: /deepseek-r1(?:-0528)?(?:-671b)?/,
+    // In Ollama's library the latest one is a small model distilled from it.
+    name: /deepseek-r1(?:-0528)?(?:-671b)?(?!-latest)/,
     config: DEEPSEEK_V3_CONFIG,
     source: `${MAXTEXT} and README.md; THUDM/slime docs/en/examples/deepseek-r1.md`,
   },

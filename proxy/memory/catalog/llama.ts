@@ -107,11 +107,12 @@ const MISTRAL: readonly CatalogRow[] = [
     config: {
       ...plainConfig('mistral', {
         ...{ layers: 40, hidden: 5120, heads: 32, kvHeads: 8, headDim: 128 },
-        ...{ intermediate: 14_336, vocab: 131_072, context: 128_000 },
+        ...{ intermediate: 14_336, vocab: 131_072, context: 131_072 },
       }),
       sliding_window: null,
     },
-    source: 'kevinstephano/thunder_model_blocks mistral_config.py',
+    source:
+      "kevinstephano/thunder_model_blocks mistral_config.py; its context as riple-saanvi-lab/Saanvi-C0-12B's config.json has it",
   },
 ];
 

@@ -10,10 +10,11 @@ const MAX_PARTS = 8;
 
 /** Publishers that copies of a model are often named after. */
 const PUBLISHER =
-  /^(?:(?:meta-llama|qwen|google|mistralai|microsoft|deepseek-ai|zai-org|moonshotai|minimaxai|huggingfacetb|unsloth)-(?=[a-z]))?(?:meta-(?=llama))?/;
+  /^(?:(?:openai|meta-llama|qwen|google|mistralai|microsoft|deepseek-ai|zai-org|moonshotai|minimaxai|huggingfacetb|unsloth)-(?=[a-z]))?(?:meta-(?=llama))?/;
 
 /** Words for training that keeps the geometry, formats and packings. */
 const HARMLESS: ReadonlySet<string> = new Set([
+  ...['abliterated', 'uncensored', 'finetuned', 'sft', 'dpo'],
   ...['instruct', 'chat', 'it', 'pt', 'base', 'hf', 'latest', 'gguf', 'ggml', 'mlx', 'safetensors'],
   ...['awq', 'gptq', 'exl2', 'exl3', 'bnb', 'unsloth', 'dynamic', 'quantized', 'ud', 'qat', 'dwq'],
   ...['autoround', 'imatrix', 'i1', 'marlin', 'bf16', 'fp16', 'f16', 'fp32', 'f32', 'fp8', 'fp4'],

@@ -1,7 +1,7 @@
 /** A model of the catalogue: what its config.json says, as far as memory is concerned. */
 export interface CatalogRow {
   readonly id: string;
-  /** Its name without publisher, format and packing, in lower case (catalog-names.ts). */
+  /** Its name without publisher, format and packing, in lower case (names.ts). */
   readonly name: RegExp;
   /** The fields that modelSpecFromConfig reads. */
   readonly config: Readonly<Record<string, unknown>>;

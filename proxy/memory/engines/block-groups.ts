@@ -102,6 +102,19 @@ function statePages(layout: PagedLayout): readonly Pages[] {
 }
 
 /**
+ * Tokens of a block of a layout that has those asked for: vLLM takes the smallest
+ * multiple of them whose attention page holds a state (platforms/interface.py,
+ * _align_hybrid_block_size; kernels that want larger steps than 16 get more).
+ */
+export function raisedBlockTokens(layout: PagedLayout): number {
+  const states = statePages(layout).map(({ bytes }) => bytes);
+  const attention = attentionPages(layout).map(({ bytes }) => bytes);
+  if (states.length === 0 || attention.length === 0) return layout.blockTokens;
+  const multiple = Math.ceil(Math.max(...states) / Math.max(...attention));
+  return layout.blockTokens * Math.max(1, multiple);
+}
+
+/**
  * The model's layers and those of a draft beside its full ones (vLLM counts every
  * attention layer that is loaded: v1/worker/gpu/attn_utils.py, get_kv_cache_spec).
  */

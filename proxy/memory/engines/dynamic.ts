@@ -34,7 +34,7 @@ export function stateStorage(layout: DynamicLayout): StateStorage {
 }
 
 /** A DynamicCache packs nothing: keys of an indexer too are held as they were computed. */
-function unpacked({ spec }: DynamicLayout): ModelSpec {
+export function unpacked({ spec }: DynamicLayout): ModelSpec {
   const groups = spec.groups.map(({ packedTokenBytes: _, ...group }): LayerGroup => group);
   return { ...spec, groups };
 }

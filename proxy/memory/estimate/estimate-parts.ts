@@ -4,7 +4,12 @@
  * want to check an estimate. The parts add up to what decisions are made by.
  */
 import { assertNever } from '../assert-never.ts';
-import { prefillCacheBytes, prefillTransients, stateStorage } from '../engines/dynamic.ts';
+import {
+  prefillCacheBytes,
+  prefillTransients,
+  stateStorage,
+  unpacked,
+} from '../engines/dynamic.ts';
 import { slotAllocation } from '../engines/slots.ts';
 import type { DynamicLayout } from '../kv-layout.ts';
 import {
@@ -16,7 +21,7 @@ import {
   SOURCES,
   stateParts,
 } from './layer-parts.ts';
-import { pagedParts, pagedPrefillPart } from './pool-parts.ts';
+import { pagedParts, pagedPrefillParts } from './pool-parts.ts';
 
 /**
  * Parts with prompt and output there, and those of the prefill peak.
@@ -30,12 +35,12 @@ export function estimateParts(
   switch (layout.model) {
     case 'dynamic':
       return [
-        ...keptParts(layout, 1, tokens, SOURCES.transformersCache),
+        ...keptParts({ ...layout, spec: unpacked(layout) }, 1, tokens, SOURCES.transformersCache),
         ...stateParts(layout.spec, stateStorage(layout), 1, SOURCES.transformersCache),
         ...prefillParts(layout, promptTokens),
       ];
     case 'paged':
-      return [...pagedParts(layout, tokens), pagedPrefillPart(layout, promptTokens)];
+      return [...pagedParts(layout, tokens), ...pagedPrefillParts(layout, promptTokens)];
     case 'slots':
       return slotParts(layout, tokens);
     default:
@@ -47,14 +52,18 @@ function prefillParts(layout: DynamicLayout, promptTokens: number): EstimatePart
   const { feedForward, attention, promptLogits, logits } = prefillTransients(layout, promptTokens);
   const peak = Math.max(feedForward, attention, promptLogits);
   const prompt = `${count(promptTokens)} tokens`;
+  const width = `${stateStorage(layout).convElementBytes} B`;
   const transient =
     peak === attention && attention > 0
       ? {
           part: 'Attention scores of one layer',
-          formula: `3 x ${layout.spec.queryHeads} heads x ${prompt} x ${count(promptTokens + 1)} x 2 B, masks, repeated keys and values`,
+          formula: `3 x ${layout.spec.queryHeads} heads x ${prompt} x ${count(promptTokens + 1)} x ${width}, masks, repeated keys and values`,
         }
       : peak === promptLogits && promptLogits > 0
-        ? { part: 'Logits of the whole prompt', formula: `${prompt} x vocabulary x 2 B` }
+        ? {
+            part: 'Logits of the whole prompt',
+            formula: `${prompt} x ${count(layout.spec.vocabSize)} x ${width}`,
+          }
         : {
             part: 'Activations of one layer',
             formula: `${prompt} x ${count(Math.round(feedForward / Math.max(1, promptTokens)))} B`,
@@ -77,7 +86,7 @@ function prefillParts(layout: DynamicLayout, promptTokens: number): EstimatePart
       part: 'Logits of the last position',
       phase: 'prefill',
       bytes: Math.ceil(logits),
-      formula: `${count(layout.spec.vocabSize)} x (2 B + 4 B for sampling)`,
+      formula: `${count(layout.spec.vocabSize)} x (${width} + 4 B for sampling)`,
       source: SOURCES.transformersLogits,
     },
   ];

@@ -22,8 +22,9 @@ export const SOURCES = {
   transformersModel: 'transformers: modeling_gpt_oss.py, integrations/moe.py',
   transformersLogits: 'transformers: generation/utils.py, logits_to_keep',
   vllm: 'vLLM: v1/core/kv_cache_utils.py, single_type_kv_cache_manager.py',
-  sglang: 'SGLang: mem_cache, pool_configurator.py',
-  tgi: 'TGI: backends/v3/src/queue.rs, block_allocator.rs',
+  slidingPool: 'SGLang: pool_configurator.py, schedule_batch.py',
+  onePool: 'SGLang: pool_configurator.py; TGI: backends/v3/src/block_allocator.rs',
+  pooledStates: 'SGLang: configs/mamba_utils.py',
   llamacpp: 'llama.cpp: llama-kv-cache-iswa.cpp, llama-kv-cache.cpp',
   llamacppStates: 'llama.cpp: llama-memory-recurrent.cpp',
 } as const;
@@ -64,9 +65,11 @@ export function stateParts(
     phase: 'decode',
     bytes: sequenceStateBytes({ ...spec, states: [state] }, storage, tensorParallel),
     formula: [
-      `${count(state.layers)} layers x (${count(state.convChannels)} channels`,
-      `${state.convKernel - storage.convPositionsLess} positions x ${storage.convElementBytes} B +`,
-      `${count(state.recurrentElements)} elements x ${storage.recurrentElementBytes} B)`,
+      `${count(state.layers)} layers`,
+      `(${count(Math.ceil(state.convChannels / tensorParallel))} channels`,
+      `${state.convKernel - storage.convPositionsLess} positions`,
+      `${storage.convElementBytes} B + ${count(Math.ceil(state.recurrentElements / tensorParallel))} elements`,
+      `${storage.recurrentElementBytes} B)`,
     ].join(' x '),
     source,
   }));

@@ -5,6 +5,7 @@ import { blockBytes, pagedBlocks, pagedPrefillBlocks } from '../engines/paged.ts
 import { pagedKvBytes, pagedPrefillBytes } from '../engines/paged-bytes.ts';
 import { prefixHit } from '../engines/prefix-hit.ts';
 import { slotBytes } from '../engines/slots.ts';
+import { PAGED_STATES, sequenceStateBytes } from '../engines/states.ts';
 import { naiveKvBytes, type PagedLayout } from '../kv-layout.ts';
 import { estimateParts } from './estimate-parts.ts';
 import type { EstimatePart, KnownLayout } from './layer-parts.ts';
@@ -97,12 +98,15 @@ export function requestsThatFit(
       return peak > budgetBytes ? 0 : 1 + Math.floor((budgetBytes - peak) / running);
     }
     case 'paged': {
-      // One block is the null block (vLLM: v1/core/block_pool.py).
+      const bytes = blockBytes(layout) ?? budgetBytes;
       const shared = prefixHit(layout, promptTokens, cachedTokens).sharedBlocks;
-      const blocks = Math.floor(budgetBytes / (blockBytes(layout) ?? budgetBytes)) - 1 - shared;
-      const running = pagedBlocks(layout, tokens) - shared;
-      const peak = Math.max(running, pagedPrefillBlocks(layout, promptTokens) - shared);
-      return peak > blocks ? 0 : 1 + Math.floor((blocks - peak) / running);
+      const stateBytes = statesBesidePool(layout);
+      // One block is the null block (vLLM: v1/core/block_pool.py).
+      const room = budgetBytes - (1 + shared) * bytes;
+      const running = (pagedBlocks(layout, tokens) - shared) * bytes + stateBytes;
+      const prefill = (pagedPrefillBlocks(layout, promptTokens) - shared) * bytes + stateBytes;
+      const peak = Math.max(running, prefill);
+      return peak > room ? 0 : 1 + Math.floor((room - peak) / running);
     }
     case 'slots': {
       const { kvBytes } = memoryOnGpu(withShareOfLayers(layout, gpus), promptTokens, tokens);
@@ -111,6 +115,11 @@ export function requestsThatFit(
     default:
       return assertNever(layout);
   }
+}
+
+/** Of one sequence on each GPU; 0 where states take blocks as KV does. */
+function statesBesidePool({ spec, tokenPool, tensorParallel }: PagedLayout & KnownLayout): number {
+  return tokenPool === undefined ? 0 : sequenceStateBytes(spec, PAGED_STATES, tensorParallel);
 }
 
 function memoryOnGpu(layout: KnownLayout, promptTokens: number, tokens: number): MemoryOnGpu {

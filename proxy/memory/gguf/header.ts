@@ -8,6 +8,7 @@
 import type { FieldProblem } from '../models/config-fields.ts';
 import { ByteFeed } from './byte-feed.ts';
 import type { GgufMetadata, GgufType, GgufValue } from './metadata.ts';
+import { FIXED_TYPES, VALUE_TYPES } from './value-types.ts';
 
 export interface GgufHeader {
   readonly version: number;
@@ -31,30 +32,6 @@ const MAX_HEADER_BYTES = 128 * 1024 * 1024;
 /** What is longer is skipped: only its length is kept. */
 const MAX_KEPT_STRING_BYTES = 1_024;
 const MAX_KEPT_ELEMENTS = 1_024;
-
-/** `gguf_metadata_value_type`, by its code. */
-const TYPES: readonly GgufType[] = [
-  ...(['uint8', 'int8', 'uint16', 'int16', 'uint32', 'int32', 'float32', 'bool'] as const),
-  ...(['string', 'array', 'uint64', 'int64', 'float64'] as const),
-];
-
-type FixedType = Exclude<GgufType, 'string' | 'array'>;
-
-const FIXED: Readonly<
-  Record<FixedType, { readonly bytes: number; readonly read: (at: DataView) => number | boolean }>
-> = {
-  uint8: { bytes: 1, read: (at) => at.getUint8(0) },
-  int8: { bytes: 1, read: (at) => at.getInt8(0) },
-  uint16: { bytes: 2, read: (at) => at.getUint16(0, true) },
-  int16: { bytes: 2, read: (at) => at.getInt16(0, true) },
-  uint32: { bytes: 4, read: (at) => at.getUint32(0, true) },
-  int32: { bytes: 4, read: (at) => at.getInt32(0, true) },
-  float32: { bytes: 4, read: (at) => at.getFloat32(0, true) },
-  bool: { bytes: 1, read: (at) => at.getUint8(0) !== 0 },
-  uint64: { bytes: 8, read: (at) => Number(at.getBigUint64(0, true)) },
-  int64: { bytes: 8, read: (at) => Number(at.getBigInt64(0, true)) },
-  float64: { bytes: 8, read: (at) => at.getFloat64(0, true) },
-};
 
 type Read<T> =
   | { readonly ok: true; readonly value: T }
@@ -135,14 +112,14 @@ function* readValue(feed: ByteFeed, key: string): Reading<Read<GgufValue>> {
   if (!type.ok) return type;
   if (type.value === 'string') return yield* readString(feed, key);
   if (type.value === 'array') return yield* readArray(feed, key);
-  const { bytes, read } = FIXED[type.value];
+  const { bytes, read } = FIXED_TYPES[type.value];
   yield* until(feed, bytes, key);
-  return { ok: true, value: read(feed.take(bytes)) };
+  return { ok: true, value: read(feed.take(bytes), 0) };
 }
 
 function readType(feed: ByteFeed): Read<GgufType> {
   const code = feed.uint32();
-  const type = TYPES[code];
+  const type = VALUE_TYPES[code];
   return type === undefined ? refused(`has the unknown type ${code}`) : { ok: true, value: type };
 }
 
@@ -178,14 +155,15 @@ function* readArray(feed: ByteFeed, key: string): Reading<Read<GgufValue>> {
     yield* until(feed, 0, key);
     return { ok: true, value: { kind: 'array', elementType, length } };
   }
-  const { bytes, read } = FIXED[elementType];
+  const { bytes, read } = FIXED_TYPES[elementType];
   if (isBeyondHeader(feed, length * bytes)) return tooLong();
   if (length > MAX_KEPT_ELEMENTS) {
     yield* skip(feed, length * bytes, key);
     return { ok: true, value: { kind: 'array', elementType, length } };
   }
   yield* until(feed, length * bytes, key);
-  return { ok: true, value: Array.from({ length }, () => read(feed.take(bytes))) };
+  const view = feed.take(length * bytes);
+  return { ok: true, value: Array.from({ length }, (_, index) => read(view, index * bytes)) };
 }
 
 function* until(feed: ByteFeed, bytes: number, field: string): Reading<void> {

@@ -4,6 +4,7 @@
  * src/llama-kv-cache.cpp).
  */
 
+import { gather, type LayerShape } from '../models/layer-groups.ts';
 import type { LayerGroup, StateGroup } from '../models/model-spec.ts';
 import type { Architecture, StateRule } from './architectures.ts';
 import { GGUF_MAX, type GgufFields } from './fields.ts';
@@ -45,11 +46,10 @@ export function readLayers(
     (hasState[layer] !== true || architecture.state?.layers === 'beside-kv');
 
   const indices = Array.from({ length: layers }, (_, layer) => layer).filter(isAttending);
-  const attending = indices.map((layer): LayerGroup => {
+  const attending = indices.map((layer): LayerShape => {
     const windowTokens = windows.windowTokens(layer);
     const isSliding = windowTokens !== null;
     return {
-      layers: 1,
       kvHeads: kvHeads[layer] ?? 0,
       ...(isSliding ? shape.sliding : shape.full),
       windowTokens,
@@ -65,7 +65,7 @@ export function readLayers(
     fields.reject('attention.head_count_kv', 'leaves no layer with KV');
   }
   return {
-    groups: grouped([...attending, ...indexed]),
+    groups: gather([...attending, ...indexed]),
     states:
       architecture.state !== undefined && states > 0
         ? [{ layers: states, ...readState(fields, architecture.state.kind, hiddenSize, heads) }]
@@ -157,26 +157,16 @@ function headShapes(
 }
 
 /** One key of the cache's own type for each token (llama-kv-cache-dsa.cpp). */
-function indexerLayers(fields: GgufFields, attending: readonly number[]): readonly LayerGroup[] {
+function indexerLayers(fields: GgufFields, attending: readonly number[]): readonly LayerShape[] {
   const keyDim = fields.required('attention.indexer.key_length', GGUF_MAX.headDim);
   const first = Math.max(-1, ...attending) + 1;
-  const owns = fields.flags('attention.indexer.types', first);
-  if (
-    owns === null &&
-    (fields.optional('context_length', GGUF_MAX.contextTokens) ?? 0) >= 2 ** 20
-  ) {
-    fields.reject('attention.indexer.types', 'is missing: some layers may share an indexer');
+  const types = 'attention.indexer.types';
+  const owns = fields.flags(types, first);
+  const isLong = (fields.optional('context_length', GGUF_MAX.contextTokens) ?? 0) >= 2 ** 20;
+  if (owns === null && (isLong || fields.raw(types) !== null)) {
+    fields.reject(types, 'is missing: some layers may share an indexer');
   }
   return attending
     .filter((layer) => owns?.[layer] !== false)
-    .map(() => ({ layers: 1, kvHeads: 1, keyDim, valueDim: 0, windowTokens: null }));
-}
-
-function grouped(layers: readonly LayerGroup[]): readonly LayerGroup[] {
-  const groups = new Map<string, LayerGroup>();
-  for (const layer of layers) {
-    const key = JSON.stringify(layer);
-    groups.set(key, { ...layer, layers: (groups.get(key)?.layers ?? 0) + 1 });
-  }
-  return [...groups.values()];
+    .map(() => ({ kvHeads: 1, keyDim, valueDim: 0, windowTokens: null }));
 }

@@ -1,6 +1,6 @@
 /**
  * The metadata of a GGUF model file, as far as memory is concerned: what
- * gguf-header.ts reads from the file's bytes, and Ollama tells as JSON.
+ * header.ts reads from the file's bytes, and Ollama tells as JSON.
  */
 
 export type GgufType =

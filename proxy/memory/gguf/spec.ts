@@ -2,10 +2,11 @@
  * A model's geometry from the metadata of its GGUF file, whether it was read
  * from the file or told by Ollama. llama.cpp is what such a file is for, so its
  * reading of the keys is the one that counts (src/llama-model.cpp,
- * load_hparams); what it knows beside them is in gguf-architectures.ts.
+ * load_hparams); what it knows beside them is in architectures.ts.
  */
 
 import { NO_MEDIA, UNKNOWN_MEDIA } from '../models/media-bounds.ts';
+import { modelId } from '../models/model-id.ts';
 import type { ExpertSpec, ModelSpec, ModelSpecResult } from '../models/model-spec.ts';
 import { type Architecture, architectureNamed } from './architectures.ts';
 import { GGUF_MAX, GgufFields } from './fields.ts';
@@ -14,8 +15,6 @@ import { arrayLength, type GgufMetadata, isUntoldList } from './metadata.ts';
 
 /** Entries of o200k_harmony with its reserved special tokens, and the name of its splitting rule. */
 const O200K_HARMONY = { entries: 201_088, pre: 'gpt-4o' };
-
-const MAX_ID_CHARS = 200;
 
 /** Keys of models that hold something else than plain KV, and who may have them. */
 const UNCOMMON: readonly (readonly [
@@ -63,7 +62,7 @@ export function specFromGguf(metadata: GgufMetadata, source: string): ModelSpecR
   const vocabSize = vocabularyOf(fields, metadata);
   const experts = readExperts(fields);
   const spec: ModelSpec = {
-    id: (fields.text('general.name') ?? fields.architecture).slice(0, MAX_ID_CHARS),
+    id: modelId(fields.text('general.name') ?? fields.architecture),
     groups: layers.groups,
     states: layers.states,
     hiddenSize,

@@ -11,7 +11,7 @@ import { layerWindows } from './layer-windows.ts';
 import type { ModelFamily } from './model-family.ts';
 import type { LayerGroup, StateGroup } from './model-spec.ts';
 
-type LayerShape = Omit<LayerGroup, 'layers'>;
+export type LayerShape = Omit<LayerGroup, 'layers'>;
 
 const HOLDS_KV: ReadonlySet<LayerKind> = new Set([
   'full',
@@ -44,10 +44,11 @@ function indexerShapes(fields: ConfigFields, kinds: readonly LayerKind[]): Layer
   return kinds.flatMap((kind, layer) => (kind === 'indexed' && hasIndexer(layer) ? [shape] : []));
 }
 
-function gather(shapes: readonly LayerShape[]): readonly LayerGroup[] {
+/** One group for each shape, which must have its fields in the same order throughout. */
+export function gather(shapes: readonly LayerShape[]): readonly LayerGroup[] {
   const groups = new Map<string, LayerGroup>();
   for (const shape of shapes) {
-    const key = JSON.stringify(Object.values(shape));
+    const key = JSON.stringify(shape);
     groups.set(key, { ...shape, layers: (groups.get(key)?.layers ?? 0) + 1 });
   }
   return [...groups.values()];

@@ -9,6 +9,7 @@ import { layerGroups, stateGroups } from './layer-groups.ts';
 import { planLayers } from './layer-plan.ts';
 import { type MediaBounds, mediaBoundsFromConfig } from './media-bounds.ts';
 import { familyOf } from './model-families.ts';
+import { modelId } from './model-id.ts';
 import { refuseUnsupported } from './unsupported-fields.ts';
 
 /** Layers that hold KV in the same shape. */
@@ -100,7 +101,7 @@ export function modelSpecFromConfig(json: unknown, source: string): ModelSpecRes
   const plan = planLayers(fields, family);
   const shapes = attentionShapes(fields, family, plan.all);
   const spec: ModelSpec = {
-    id: modelId(fields) ?? source,
+    id: modelId(ownName(fields) ?? source),
     groups: layerGroups(fields, plan, shapes),
     states: stateGroups(fields, plan, family),
     hiddenSize: fields.required('hidden_size', MAX.hiddenSize),
@@ -131,7 +132,7 @@ function tokenizerOf(fields: ConfigFields): ModelSpec['tokenizer'] {
   return isHarmony ? 'o200k_harmony' : null;
 }
 
-function modelId(fields: ConfigFields): string | null {
+function ownName(fields: ConfigFields): string | null {
   const names = [fields.raw('_name_or_path'), fields.raw('model_type')];
   return names.find((name): name is string => typeof name === 'string' && name !== '') ?? null;
 }

@@ -6,12 +6,12 @@ import type { ModelSpec } from './model-spec.ts';
  * the rest in bf16 (openai/gpt-oss, model.safetensors; counted from the shapes).
  * An engine that can't keep MXFP4 holds 3 times (20b) to 3.6 times (120b) as much.
  */
-const CHECKPOINT_BYTES: Readonly<Record<string, number>> = {
-  'gpt-oss-20b': 13_761_264_768,
-  'gpt-oss-120b': 65_248_815_744,
-};
+const CHECKPOINT_BYTES: ReadonlyMap<string, number> = new Map([
+  ['gpt-oss-20b', 13_761_264_768],
+  ['gpt-oss-120b', 65_248_815_744],
+]);
 
 /** null where it is not known: then nobody can say how many requests fit. */
 export function knownWeightBytes({ id }: ModelSpec): number | null {
-  return CHECKPOINT_BYTES[id] ?? null;
+  return CHECKPOINT_BYTES.get(id) ?? null;
 }

@@ -9,12 +9,14 @@ const LONGEST_BODY_BYTES = 1024 ** 2;
 export class CountCache {
   /** The least lately used first. */
   readonly #counts = new Map<string, TokenBounds>();
+  /** Part of every key: what is still being counted when all is forgotten comes too late. */
+  #clearings = 0;
 
   /** What a body is known by on an instance and route; null for one that is too long. */
   keyOf(instance: string, path: string, body: Uint8Array): string | null {
     if (body.length > LONGEST_BODY_BYTES) return null;
-    const hash = createHash('sha256').update(`${instance}\0${path}\0`).update(body);
-    return hash.digest('base64url');
+    const hash = createHash('sha256').update(`${this.#clearings}\0${instance}\0${path}\0`);
+    return hash.update(body).digest('base64url');
   }
 
   get(key: string | null): TokenBounds | null {
@@ -35,5 +37,6 @@ export class CountCache {
 
   clear(): void {
     this.#counts.clear();
+    this.#clearings += 1;
   }
 }

@@ -4,11 +4,12 @@
  * nothing. What was expected of prompts is set right by the same word.
  */
 import type { ScannedRequest } from '../../../backend-adapters/adapter.ts';
-import type { TokenBounds, TokenRange } from '../../memory/token-bounds.ts';
+import type { TokenRange } from '../../memory/token-bounds.ts';
+import type { RequestShape } from '../../policy/types.ts';
 import { type Instance, isServing, type ServingInstance } from '../pools.ts';
 import type { SettledRequest } from '../settled.ts';
 import type { CountingParts } from './prompt-counts.ts';
-import type { Verdict } from './token-trust.ts';
+import type { Destination, Verdict } from './token-trust.ts';
 
 /** At a time; each keeps its body. */
 const MAX_WITNESSES = 8;
@@ -18,7 +19,10 @@ const LONGEST_BODY_BYTES = 256 * 1024;
  * On so much text they seldom do, and three times hardly ever.
  */
 const SHORTEST_TEXT_BYTES = 256;
-/** Of what the bytes of a prompt leave open. */
+/**
+ * A count that is a wide range agrees with many vocabularies: of a chat under a
+ * template that is not known, the template's tokens are open, whatever its text.
+ */
 const WIDE_SHARE = 0.1;
 /** Members that hold the text of a prompt, whatever the API. */
 const TEXT_MEMBERS = ['messages', 'system', 'instructions', 'input', 'prompt'];
@@ -39,13 +43,14 @@ export class CountWitnesses {
     requestId: string,
     instance: ServingInstance,
     request: ScannedRequest,
-    bounds: TokenBounds,
+    { model, promptTokens }: Pick<RequestShape, 'model' | 'promptTokens'>,
   ): void {
+    const { local, trust } = this.#parts;
     const { path } = request.route;
-    if (instance.adapter.hasNoCounter !== true || bounds.source !== 'bytes') return;
-    if (request.body.length > LONGEST_BODY_BYTES || !this.#parts.local.knows(instance)) return;
+    if (instance.adapter.hasNoCounter !== true || promptTokens.source !== 'bytes') return;
+    if (request.body.length > LONGEST_BODY_BYTES || local.vocabularyOf(instance) === null) return;
     if (textBytesOf(request) < SHORTEST_TEXT_BYTES) return;
-    if (this.#parts.trust.of(instance.name, path) !== 'unproven') return;
+    if (!trust.isWanted({ instance: instance.name, path, model })) return;
     this.#witnesses.set(requestId, request);
     // Who never settles must not keep others from it.
     const [oldest] = this.#witnesses.keys();
@@ -62,36 +67,34 @@ export class CountWitnesses {
     const { promptTokens } = told;
     if (promptTokens === null || decision.charge.sequences > 1) return;
     this.#parts.calibration.learn(instance, shape.promptTokens, promptTokens);
+    const to = { instance, path, model: shape.model };
     const { lo, hi, source } = decision.estimate.promptTokens;
     if (source === 'tokenizer') {
       if (promptTokens >= lo && promptTokens <= hi) return;
-      const verdict = this.#parts.trust.contradicted(instance, path);
+      const verdict = this.#parts.trust.contradicted(to);
       this.#tell(verdict, { instance, path, lo, hi, promptTokens });
     } else if (witness !== undefined) {
-      void this.#compare(instance, witness, shape.promptTokens, promptTokens);
+      void this.#compare(to, witness, promptTokens);
     }
   }
 
-  async #compare(
-    instance: string,
-    request: ScannedRequest,
-    bounds: TokenBounds,
-    promptTokens: number,
-  ): Promise<void> {
-    const serving = this.#parts.pools.get(instance);
+  async #compare(to: Destination, request: ScannedRequest, promptTokens: number): Promise<void> {
+    const { pools, local, trust, cache } = this.#parts;
+    const { instance, path } = to;
+    const serving = pools.get(instance);
     if (serving === undefined || !isServing(serving)) return;
-    const counts = await this.#parts.local.counts(serving, request);
-    const now = this.#parts.pools.get(instance);
-    if (now === undefined || isAnotherProcess(serving, now)) return;
-    const { path } = request.route;
-    if (counts === null) {
-      this.#parts.trust.untold(instance, path);
+    const counted = await local.counts(serving, request);
+    const now = pools.get(instance);
+    if (now === undefined || isGone(now) || isAnotherProcess(serving, now)) return;
+    if (counted === null) {
+      trust.untold(to);
       return;
     }
-    const ranges = counts.filter((count) => count !== null);
-    const agrees = ranges.some(({ lo, hi }) => lo <= promptTokens && promptTokens <= hi);
-    if (agrees && !ranges.some((range) => isTelling(range, bounds))) return;
-    const verdict = this.#parts.trust.compare(instance, path, counts, promptTokens);
+    const ranges = counted.counts.filter((count) => count !== null);
+    const agreeing = ranges.filter(({ lo, hi }) => lo <= promptTokens && promptTokens <= hi);
+    if (agreeing.length > 0 && !agreeing.some(isTelling)) return;
+    const body = cache.keyOf(instance, path, request.body) ?? '';
+    const verdict = trust.compare(to, counted, promptTokens, body);
     this.#tell(verdict, { instance, path, ...span(ranges), promptTokens });
   }
 
@@ -117,12 +120,8 @@ export class CountWitnesses {
   }
 }
 
-/**
- * A count that is a wide range, up to the tokens that any vocabulary could have
- * made of the text, agrees with all of them.
- */
-function isTelling({ lo, hi }: TokenRange, bounds: TokenBounds): boolean {
-  return hi - lo <= WIDE_SHARE * (bounds.hi - bounds.lo) || hi < (1 - WIDE_SHARE) * bounds.hi;
+function isTelling({ lo, hi }: TokenRange): boolean {
+  return hi - lo <= WIDE_SHARE * hi;
 }
 
 function textBytesOf({ object }: ScannedRequest): number {
@@ -145,9 +144,14 @@ function span(ranges: readonly TokenRange[]): { readonly lo: number; readonly hi
   };
 }
 
+function isGone({ health }: Instance): boolean {
+  return health.state === 'unreachable' && health.processGone;
+}
+
 function isAnotherProcess(before: Instance, after: Instance): boolean {
-  if (after.health.state === 'unreachable' && after.health.processGone) return true;
   return (
+    // Once: each look at one that is down finds it gone.
+    (isGone(after) && !isGone(before)) ||
     before.adapter?.name !== after.adapter?.name ||
     before.facts?.modelId !== after.facts?.modelId ||
     before.facts?.version !== after.facts?.version

@@ -9,6 +9,7 @@
  */
 import type { ScannedRequest } from '../../../backend-adapters/adapter.ts';
 import { boundsFromCounts, type TokenBounds } from '../../memory/token-bounds.ts';
+import type { RequestShape } from '../../policy/types.ts';
 import type { Log } from '../log.ts';
 import { isServing, type Pools, routeIn, type ServingInstance } from '../pools.ts';
 import type { CountCache } from './count-cache.ts';
@@ -30,6 +31,18 @@ export interface CountingParts {
   readonly calibration: TokenCalibration;
 }
 
+/** What is to be counted: the request, and the bounds proven from its bytes. */
+interface Prompt {
+  /** Speaks for all that serve the route. */
+  readonly instance: ServingInstance;
+  readonly request: ScannedRequest;
+  readonly model: string | null;
+  readonly bounds: TokenBounds;
+}
+
+/** Never rejects; null where the bounds can't be bettered. */
+export type CountPrompt = (signal: AbortSignal) => Promise<TokenBounds | null>;
+
 export class PromptCounts {
   readonly #parts: CountingParts;
 
@@ -44,22 +57,31 @@ export class PromptCounts {
 
   /**
    * @param instance speaks for all that serve the route
-   * @param bounds proven from the request's bytes
-   * @returns null where the bounds can't be bettered; never rejects
+   * @returns null where it is known by now that nobody can count the prompt
    */
-  async count(
+  counterFor(
     instance: ServingInstance,
     request: ScannedRequest,
-    bounds: TokenBounds,
-    signal: AbortSignal,
-  ): Promise<TokenBounds | null> {
+    { model, promptTokens: bounds }: Pick<RequestShape, 'model' | 'promptTokens'>,
+  ): CountPrompt | null {
+    const prompt = { instance, request, model, bounds };
+    // Without trust nothing is remembered either: only what is believed is kept.
+    const isCounted =
+      instance.adapter.hasNoCounter !== true ||
+      this.#isTrusted(prompt) ||
+      this.#parts.local.isSampled(instance, request);
+    return isCounted ? (signal) => this.#count(prompt, signal) : null;
+  }
+
+  async #count(prompt: Prompt, signal: AbortSignal): Promise<TokenBounds | null> {
+    const { instance, request, bounds } = prompt;
     const { cache, local } = this.#parts;
     const key = cache.keyOf(instance.name, request.route.path, request.body);
     const known = cache.get(key);
     if (known !== null) return known;
     const counted =
       (await this.#byEngine(instance, request, signal)) ??
-      (signal.aborted ? null : await this.#byTokenizer(instance, request, bounds));
+      (signal.aborted ? null : await this.#byTokenizer(prompt));
     if (counted !== null) {
       cache.set(key, counted);
       return counted;
@@ -87,22 +109,39 @@ export class PromptCounts {
     }
   }
 
-  /** Where the request will go is not decided yet, so all must be trusted that it may go to. */
-  async #byTokenizer(
-    instance: ServingInstance,
-    request: ScannedRequest,
-    bounds: TokenBounds,
-  ): Promise<TokenBounds | null> {
-    const { pools, trust, local } = this.#parts;
+  async #byTokenizer(prompt: Prompt): Promise<TokenBounds | null> {
+    const { trust, local } = this.#parts;
+    if (!this.#isTrusted(prompt)) return null;
+    const counts = await local.counts(prompt.instance, prompt.request);
+    // Trust may be lost meanwhile, and an instance be there that was not.
+    if (counts === null || !this.#isTrusted(prompt)) return null;
+    const { model, request } = prompt;
     const { path } = request.route;
-    const able = pools.instances
+    const believed = this.#able(path).map(({ name }) =>
+      trust.believed({ instance: name, path, model }, counts),
+    );
+    if (!believed.every((ranges) => ranges !== null)) return null;
+    return boundsFromCounts(prompt.bounds, believed.flat());
+  }
+
+  /** Where the request will go is not decided yet, so all must be trusted that it may go to. */
+  #isTrusted({ instance, request, model }: Prompt): boolean {
+    const { trust, local } = this.#parts;
+    const { path } = request.route;
+    const vocabulary = local.vocabularyOf(instance);
+    if (vocabulary === null || !trust.isGiven({ instance: instance.name, path, model })) {
+      return false;
+    }
+    return this.#able(path).every(
+      (able) =>
+        local.vocabularyOf(able) === vocabulary &&
+        trust.isGiven({ instance: able.name, path, model }),
+    );
+  }
+
+  #able(path: string): readonly ServingInstance[] {
+    return this.#parts.pools.instances
       .filter(isServing)
       .filter(({ adapter }) => routeIn(adapter, path) !== null);
-    if (!able.every(({ name }) => trust.of(name, path) === 'trusted')) return null;
-    const counts = await local.counts(instance, request);
-    if (counts === null) return null;
-    const believed = able.map(({ name }) => trust.believed(name, path, counts));
-    if (!believed.every((ranges) => ranges !== null)) return null;
-    return boundsFromCounts(bounds, believed.flat());
   }
 }

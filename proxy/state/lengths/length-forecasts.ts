@@ -86,11 +86,7 @@ export class LengthForecasts {
     this.#learned += 1;
     const length = Math.min(MAX_LENGTH_TOKENS, Math.round(outputTokens));
     const sample: LengthSample = endedBy === 'itself' ? length : -length;
-    if (forecastQ95Tokens !== null) {
-      const missed = this.#missOf(key, sample, forecastQ95Tokens);
-      const kind = this.groups.touch(key.kind);
-      if (missed !== null) kind.coverage = withOutcome(kind.coverage, missed);
-    }
+    if (forecastQ95Tokens !== null) this.#track(key, sample, forecastQ95Tokens);
     for (const name of key.groups) this.groups.touch(name).window.add(sample);
   }
 
@@ -108,8 +104,17 @@ export class LengthForecasts {
       .sort((a, b) => (String(a.kind) < String(b.kind) ? -1 : 1));
   }
 
+  #track(key: LengthKey, sample: LengthSample, givenQ95Tokens: number): void {
+    const given = this.#missOf(key, sample, givenQ95Tokens);
+    if (given === null) return;
+    const forecast = this.forecast(key);
+    const now = forecast === null ? null : this.#missOf(key, sample, forecast.q95Tokens);
+    const kind = this.groups.touch(key.kind);
+    kind.coverage = withOutcome(kind.coverage, { given, now });
+  }
+
   /**
-   * Whether an output was longer than its forecast. One that was cut below its
+   * Whether an output was longer than a forecast. One that was cut below its
    * forecast would have been with the chance that outputs which reach the cut
    * go on beyond the forecast; one cut beyond it surely was. null where no
    * output that came so far is known.

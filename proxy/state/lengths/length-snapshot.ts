@@ -5,6 +5,7 @@
  */
 import {
   type Coverage,
+  keptOver,
   LEAST_SHARE,
   type Outcomes,
   WINDOW_OUTCOMES,
@@ -26,7 +27,7 @@ export function snapshotOf(groups: LengthGroups): readonly GroupSnapshot[] {
   return [...groups.entries()].map(([group, { window, coverage }]) => ({
     group,
     outputs: window.inOrder(),
-    coverage,
+    coverage: keptOver(coverage),
   }));
 }
 

@@ -1,10 +1,19 @@
 /** Chats of OpenAI's Chat Completions and of Ollama's /api/chat, parsed. */
 import type { Chat, Tool, ToolCall, Turn } from './chat.ts';
-import { isObject, type JsonObject, listMember, member, stringMember } from './json-value.ts';
+import {
+  entriesOf,
+  isObject,
+  type JsonObject,
+  listMember,
+  member,
+  stringMember,
+} from './json-value.ts';
+import { TurnList } from './turn-list.ts';
 
 /** Members that change the prompt in a way that is not known here. */
 const UNREADABLE = [
   'add_generation_prompt',
+  'add_special_tokens',
   'builtin_tools',
   'chat_template',
   'chat_template_kwargs',
@@ -17,6 +26,14 @@ const UNREADABLE = [
   'template',
   'truncate_prompt_tokens',
 ];
+
+/** What an assistant thought, as clients and engines call it. */
+const THOUGHTS = ['reasoning_content', 'reasoning', 'thinking'];
+
+const MESSAGE_MEMBERS: ReadonlySet<string> = new Set([
+  ...['role', 'content', 'tool_calls', 'tool_call_id', 'tool_name'],
+  ...THOUGHTS,
+]);
 
 /** Text of a message, with the number of parts that were joined; null: more than text. */
 export interface Joined {
@@ -40,14 +57,15 @@ export function readChat(body: unknown): Chat | null {
   if (UNREADABLE.some((name) => member(body, name) !== undefined)) return null;
   if (listMember(body, 'tools').length > 0 && member(body, 'tool_choice') === 'none') return null;
   const tools = readTools(listMember(body, 'tools'));
-  const turns: Turn[] = [];
+  const list = new TurnList();
   let joints = 0;
   for (const message of listMember(body, 'messages')) {
-    const read = isObject(message) ? readMessage(message, turns) : null;
+    const read = isObject(message) ? readMessage(message, list) : null;
     if (read === null) return null;
     joints += read.joints;
-    turns.push(read.turn);
+    list.add(read.turn);
   }
+  const { turns } = list;
   if (tools === null || turns.length === 0) return null;
   return chatOf(turns, {
     tools,
@@ -80,22 +98,12 @@ export function printed(value: unknown): readonly string[] {
   return [JSON.stringify(value)];
 }
 
-/** Of a tool's message, the name that an earlier call with its id has. */
-export function nameOfCall(turns: readonly Turn[], id: string | undefined): string | null {
-  const calls = turns.flatMap((turn) => (turn.role === 'assistant' ? turn.calls : []));
-  const called = id === undefined ? undefined : calls.findLast((call) => call.id === id);
-  return called?.name ?? null;
-}
-
 /** @param before the messages before this one */
-function readMessage(
-  message: JsonObject,
-  before: readonly Turn[],
-): { turn: Turn; joints: number } | null {
+function readMessage(message: JsonObject, before: TurnList): { turn: Turn; joints: number } | null {
   const content = joinedText(member(message, 'content'));
-  if (content === null || listMember(message, 'images').length > 0) return null;
-  const { text, joints } = content;
   const role = stringMember(message, 'role');
+  if (content === null || holdsMore(message, role)) return null;
+  const { text, joints } = content;
   switch (role) {
     case 'user':
     case 'system':
@@ -104,28 +112,37 @@ function readMessage(
     case 'assistant': {
       const calls = listMember(message, 'tool_calls').map(readCall);
       if (!calls.every((call) => call !== null)) return null;
-      const thinking =
-        stringMember(message, 'reasoning_content') ??
-        stringMember(message, 'reasoning') ??
-        stringMember(message, 'thinking') ??
-        '';
+      // Engines read one of them; where they differ, which one is not known.
+      const thoughts = new Set(THOUGHTS.flatMap((name) => stringMember(message, name) ?? []));
+      if (thoughts.size > 1) return null;
+      const [thinking = ''] = thoughts;
       return { turn: { role, text, thinking, calls }, joints };
     }
     case 'tool': {
       const named = stringMember(message, 'tool_name') ?? stringMember(message, 'name');
-      const name = named ?? nameOfCall(before, stringMember(message, 'tool_call_id'));
-      return { turn: { role, text, name }, joints };
+      const callId = stringMember(message, 'tool_call_id') ?? null;
+      const name = named ?? before.nameOfCall(callId);
+      return { turn: { role, text, name, callId }, joints };
     }
     default:
       return null;
   }
 }
 
+/** Members that some template may print; clients leave others empty. */
+function holdsMore(message: JsonObject, role: string | undefined): boolean {
+  return entriesOf(message).some(([name, value]) => {
+    const isEmpty = value === null || (Array.isArray(value) && value.length === 0);
+    return !isEmpty && !MESSAGE_MEMBERS.has(name) && !(name === 'name' && role === 'tool');
+  });
+}
+
 function readCall(call: unknown): ToolCall | null {
   const named = member(call, 'function');
   const name = stringMember(named, 'name');
   const given = member(named, 'arguments') ?? {};
-  if (name === undefined) return null;
+  // gpt-oss's template prints it in the place of `json`.
+  if (name === undefined || member(named, 'content_type') !== undefined) return null;
   const written = typeof given === 'string' ? given : JSON.stringify(given);
   return { id: stringMember(call, 'id') ?? null, name, arguments: written };
 }

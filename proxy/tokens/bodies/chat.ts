@@ -30,6 +30,8 @@ export type Turn =
       readonly text: string;
       /** Of the tool; null where neither the message nor an earlier call names it. */
       readonly name: string | null;
+      /** Of the call that it answers, as some templates print it. */
+      readonly callId: string | null;
     };
 
 export interface ToolCall {

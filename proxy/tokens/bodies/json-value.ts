@@ -24,3 +24,13 @@ export function listMember(value: unknown, name: string): readonly unknown[] {
 export function entriesOf(value: unknown): readonly (readonly [string, unknown])[] {
   return isObject(value) ? Object.entries(value) : [];
 }
+
+/**
+ * Whether a number below is beyond what JavaScript holds exactly: an engine may
+ * print all its digits, of which no more than some are left here.
+ */
+export function holdsHugeNumber(value: unknown): boolean {
+  if (typeof value === 'number') return Math.abs(value) > Number.MAX_SAFE_INTEGER;
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.values(value).some(holdsHugeNumber);
+}

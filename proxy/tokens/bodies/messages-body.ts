@@ -1,31 +1,32 @@
 /** Bodies of Anthropic's Messages API, parsed, as engines make OpenAI chats of them. */
 import type { Chat, ToolCall, Turn } from './chat.ts';
-import { chatOf, joinedText, nameOfCall, readTool } from './chat-body.ts';
+import { chatOf, joinedText, readTool } from './chat-body.ts';
 import { listMember, member, stringMember } from './json-value.ts';
+import { TurnList } from './turn-list.ts';
 
 /** null for media, documents, tools of the server's own, and an answer that is to go on. */
 export function readMessagesChat(body: unknown): Chat | null {
-  const turns: Turn[] = [];
+  const list = new TurnList();
   const system = joinedText(member(body, 'system'));
   const tools = listMember(body, 'tools').map((tool) => readTool(tool, 'input_schema'));
   if (system === null || !tools.every((tool) => tool !== null)) return null;
   if (tools.length > 0 && stringMember(member(body, 'tool_choice'), 'type') === 'none') return null;
-  if (system.text !== '') turns.push({ role: 'system', text: system.text });
+  if (system.text !== '') list.add({ role: 'system', text: system.text });
   let { joints } = system;
   for (const message of listMember(body, 'messages')) {
-    const read = readMessage(message, turns);
+    const read = readMessage(message, list);
     if (read === null) return null;
     joints += read.joints;
-    turns.push(...read.turns);
+    list.add(...read.turns);
   }
-  if (!turns.some(({ role }) => role !== 'system')) return null;
+  if (!list.turns.some(({ role }) => role !== 'system')) return null;
   // Engines read `thinking` each in a way of its own; all that it can change is the effort.
-  return chatOf(turns, { tools, effort: null, perhaps: [], joints });
+  return chatOf(list.turns, { tools, effort: null, perhaps: [], joints });
 }
 
 function readMessage(
   message: unknown,
-  before: readonly Turn[],
+  before: TurnList,
 ): { readonly turns: readonly Turn[]; readonly joints: number } | null {
   const content = member(message, 'content');
   const blocks = typeof content === 'string' ? [{ type: 'text', text: content }] : content;
@@ -57,8 +58,9 @@ function readMessage(
         const result = joinedText(member(block, 'content'));
         if (result === null) return null;
         joints += result.joints;
-        const name = nameOfCall(before, stringMember(block, 'tool_use_id'));
-        results.push({ role: 'tool', text: result.text, name });
+        const callId = stringMember(block, 'tool_use_id') ?? null;
+        const name = before.nameOfCall(callId);
+        results.push({ role: 'tool', text: result.text, name, callId });
         break;
       }
       default:

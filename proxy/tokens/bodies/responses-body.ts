@@ -1,7 +1,8 @@
 /** Bodies of OpenAI's Responses API, parsed, as engines make chats of them. */
 import type { Chat, ToolCall, Turn } from './chat.ts';
-import { chatOf, effortOf, joinedText, nameOfCall, printed, readTool } from './chat-body.ts';
+import { chatOf, effortOf, joinedText, printed, readTool } from './chat-body.ts';
 import { listMember, member, stringMember } from './json-value.ts';
+import { TurnList } from './turn-list.ts';
 
 /** null for media, stored items, and tools of the server's own. */
 export function readResponsesChat(body: unknown): Chat | null {
@@ -10,22 +11,22 @@ export function readResponsesChat(body: unknown): Chat | null {
   );
   if (!tools.every((tool) => tool !== null)) return null;
   if (tools.length > 0 && member(body, 'tool_choice') === 'none') return null;
-  const turns: Turn[] = [];
+  const list = new TurnList();
   const instructions = stringMember(body, 'instructions');
-  if (instructions !== undefined) turns.push({ role: 'system', text: instructions });
+  if (instructions !== undefined) list.add({ role: 'system', text: instructions });
   const input = member(body, 'input');
   const items = typeof input === 'string' ? [{ role: 'user', content: input }] : input;
   if (!Array.isArray(items) || items.length === 0) return null;
   let joints = 0;
   let thinking = '';
   for (const item of items) {
-    const read = readItem(item, thinking, turns);
+    const read = readItem(item, thinking, list);
     if (read === null) return null;
     thinking = read.thinking;
     joints += read.joints;
-    turns.push(...read.turns);
+    list.add(...read.turns);
   }
-  return chatOf(turns, {
+  return chatOf(list.turns, {
     tools,
     effort: effortOf(member(member(body, 'reasoning'), 'effort')),
     perhaps: printed(member(member(body, 'text'), 'format')),
@@ -40,7 +41,7 @@ interface ReadItem {
   readonly thinking: string;
 }
 
-function readItem(item: unknown, thinking: string, before: readonly Turn[]): ReadItem | null {
+function readItem(item: unknown, thinking: string, before: TurnList): ReadItem | null {
   switch (stringMember(item, 'type') ?? 'message') {
     case 'message':
       return readMessage(item, thinking);
@@ -56,8 +57,9 @@ function readItem(item: unknown, thinking: string, before: readonly Turn[]): Rea
     case 'function_call_output': {
       const output = joinedText(member(item, 'output'));
       if (output === null) return null;
-      const name = nameOfCall(before, stringMember(item, 'call_id'));
-      const turn: Turn = { role: 'tool', text: output.text, name };
+      const callId = stringMember(item, 'call_id') ?? null;
+      const name = before.nameOfCall(callId);
+      const turn: Turn = { role: 'tool', text: output.text, name, callId };
       return { turns: [turn], joints: output.joints, thinking };
     }
     case 'reasoning': {

@@ -7,6 +7,7 @@ import type { Chat, Turn } from '../bodies/chat.ts';
 import { harmonyLibrary, ollamaTemplate } from './harmony-library.ts';
 import type { Dialect } from './harmony-messages.ts';
 import { jinjaTemplate } from './harmony-template.ts';
+import { marksOfDefaults } from './harmony-tools.ts';
 import type { PromptParts } from './prompt-parts.ts';
 
 /** In a fixed order: what is learned of one refers to it by its place. */
@@ -21,13 +22,14 @@ const DIALECTS: readonly Dialect[] = [
 
 /** null where a dialect can't print it. */
 export function harmonyPrompts(chat: Chat): readonly (PromptParts | null)[] {
+  const toolTokens = chat.tools.length * TOOL_TOKENS + marksOfDefaults(chat.tools);
   return DIALECTS.map((dialect) => {
     const prompt = dialect(chat);
     if (prompt === null) return null;
     for (const text of chat.perhaps) prompt.perhaps(text, PERHAPS_FRAME);
     if (typeof chat.effort === 'string' && !KNOWN_EFFORTS.has(chat.effort)) prompt.slack(3, 3);
     if (endsWithAnswer(chat.turns)) prompt.slack(PREFILL, PREFILL);
-    const slack = chat.joints + chat.tools.length * TOOL_TOKENS;
+    const slack = chat.joints + toolTokens;
     return prompt.slack(slack, slack);
   });
 }

@@ -9,6 +9,7 @@ import {
   addToChannel,
   type Dialect,
   GENERATION_PROMPT,
+  lastFinalAnswer,
 } from './harmony-messages.ts';
 import { libraryTools, ollamaTools } from './harmony-tools.ts';
 import { PromptParts } from './prompt-parts.ts';
@@ -25,7 +26,7 @@ export const harmonyLibrary: Dialect = (chat) => {
     ...(chat.tools.length === 0 ? [] : [`# Tools\n\n${libraryTools(chat.tools)}`]),
   ];
   if (sections.length > 0) addMessage(prompt, 'developer', sections.join('\n\n'));
-  const lastFinal = chat.turns.findLastIndex(isFinalAnswer);
+  const lastFinal = lastFinalAnswer(chat.turns);
   for (const [index, turn] of chat.turns.entries()) {
     switch (turn.role) {
       case 'user':
@@ -109,8 +110,4 @@ function addAnswer(
 ): void {
   // Beside calls an empty content is no message.
   if (text !== '' || calls.length === 0) addToChannel(prompt, 'assistant', 'final', text);
-}
-
-function isFinalAnswer(turn: Turn): boolean {
-  return turn.role === 'assistant' && turn.calls.length === 0;
 }

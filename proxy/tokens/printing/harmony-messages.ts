@@ -2,7 +2,7 @@
  * What all who print the Harmony format agree on: the frames of its messages,
  * and the system message (openai/harmony: docs/format.md).
  */
-import type { Chat } from '../bodies/chat.ts';
+import type { Chat, Turn } from '../bodies/chat.ts';
 import type { PromptParts } from './prompt-parts.ts';
 
 /** How an engine prints a chat; null where it can't be printed so. */
@@ -37,4 +37,9 @@ export function addToChannel(
 ): void {
   prompt.special().text(header);
   addMessage(prompt, channel, text);
+}
+
+/** Where the last answer without calls is, -1 without one: what was thought before it is dropped. */
+export function lastFinalAnswer(turns: readonly Turn[]): number {
+  return turns.findLastIndex((turn) => turn.role === 'assistant' && turn.calls.length === 0);
 }

@@ -9,6 +9,7 @@ import {
   addToChannel,
   type Dialect,
   GENERATION_PROMPT,
+  lastFinalAnswer,
 } from './harmony-messages.ts';
 import { templateTools } from './harmony-tools.ts';
 import { PromptParts } from './prompt-parts.ts';
@@ -25,6 +26,7 @@ export function jinjaTemplate(traits: TemplateTraits): Dialect {
     const prompt = new PromptParts({ readsSpecials: true });
     addSystemMessage(prompt, chat);
     addDeveloperMessage(prompt, chat, traits);
+    const lastFinal = lastFinalAnswer(chat.turns);
     let lastCall: string | null = null;
     for (const [index, turn] of chat.turns.entries()) {
       switch (turn.role) {
@@ -46,7 +48,7 @@ export function jinjaTemplate(traits: TemplateTraits): Dialect {
           );
           break;
         case 'assistant':
-          addAnswer(prompt, turn, chat.turns.slice(index + 1), traits);
+          addAnswer(prompt, turn, index < lastFinal, traits);
           lastCall = turn.calls[0]?.name ?? null;
       }
     }
@@ -70,7 +72,7 @@ function addDeveloperMessage(
 function addAnswer(
   prompt: PromptParts,
   turn: Turn & { readonly role: 'assistant' },
-  later: readonly Turn[],
+  isAnswered: boolean,
   { quotesText }: TemplateTraits,
 ): void {
   const [call, ...others] = turn.calls;
@@ -79,7 +81,6 @@ function addAnswer(
     return;
   }
   // What was thought before a call is dropped as soon as a final answer followed.
-  const isAnswered = later.some(({ role, ...rest }) => role === 'assistant' && isFinal(rest));
   if (!isAnswered && turn.text !== '') {
     addToChannel(prompt, 'assistant', 'analysis', turn.text);
   } else if (!isAnswered && turn.thinking !== '') {
@@ -98,10 +99,6 @@ function addCall(prompt: PromptParts, call: ToolCall, quotesText: boolean): void
   addToChannel(prompt, header, 'commentary json', call.arguments);
   if (!quotesText) return;
   // Printed as a JSON string, or parsed first and then with spaces after its marks.
-  const marks = call.arguments.match(/[",:\\]/gu)?.length ?? 0;
+  const marks = call.arguments.match(/[",:\\\s]/gu)?.length ?? 0;
   prompt.slack(marks, marks + 2);
-}
-
-function isFinal(rest: object): boolean {
-  return 'calls' in rest && Array.isArray(rest.calls) && rest.calls.length === 0;
 }

@@ -80,3 +80,16 @@ function ollamaType(schema: unknown): string {
   const types = Array.isArray(type) ? type : [type];
   return types.map((name) => OLLAMA_TYPES[String(name)] ?? 'any').join(' | ');
 }
+
+/** Marks in the defaults of all schemas: some printers put a space after each. */
+export function marksOfDefaults(schema: unknown): number {
+  if (typeof schema !== 'object' || schema === null) return 0;
+  let marks = 0;
+  for (const [key, value] of Object.entries(schema)) {
+    const isPrinted = key === 'default' && typeof value === 'object';
+    marks += isPrinted
+      ? (JSON.stringify(value).match(/[,:]/gu)?.length ?? 0)
+      : marksOfDefaults(value);
+  }
+  return marks;
+}

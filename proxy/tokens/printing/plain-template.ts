@@ -42,7 +42,7 @@ export function anyTemplate(
 /** What a template may print besides, or leave out: a token has a byte at least. */
 function printedBytes({ tools, perhaps }: Chat, messages: readonly Turn[]): number {
   const besides = messages.flatMap((turn) => {
-    if (turn.role === 'tool') return [turn.name ?? ''];
+    if (turn.role === 'tool') return [turn.name ?? '', turn.callId ?? ''];
     return turn.role === 'assistant' ? [turn.thinking, JSON.stringify(turn.calls)] : [];
   });
   const texts = [...besides, ...perhaps, ...(tools.length === 0 ? [] : [JSON.stringify(tools)])];
