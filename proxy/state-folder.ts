@@ -1,8 +1,8 @@
 /** The folder of `--state-dir`: one file, replaced as a whole, and those that were set aside. */
 import { randomUUID } from 'node:crypto';
-import { constants, mkdirSync } from 'node:fs';
+import { constants, existsSync, mkdirSync } from 'node:fs';
 import { mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { StateStore } from './state/lengths/learned-state.ts';
 
 const STATE_FILE = 'learned.json';
@@ -20,7 +20,7 @@ const UNFINISHED_MS = 600_000;
  * @throws Error that says why it can't be used
  */
 export async function openStateFolder(folder: string): Promise<StateStore> {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder);
   const trial = await mkdtemp(join(folder, '.trial-'));
   await rm(trial, { recursive: true });
   await removeLeftovers(folder);
@@ -30,6 +30,23 @@ export async function openStateFolder(folder: string): Promise<StateStore> {
     write: (text) => replace(path, text),
     setAside: () => setAside(path),
   };
+}
+
+/**
+ * One folder after the other, since node's own way to make them all tries for
+ * ever where a file system says that what was just made is missing (/proc).
+ */
+function makeFolder(folder: string): void {
+  const missing: string[] = [];
+  for (let at = resolve(folder); !existsSync(at); at = dirname(at)) missing.unshift(at);
+  for (const each of missing) {
+    try {
+      mkdirSync(each, { mode: 0o700 });
+    } catch (error) {
+      // Somebody else made it at the same moment.
+      if (!existsSync(each)) throw error;
+    }
+  }
 }
 
 async function readAll(path: string): Promise<string | null> {

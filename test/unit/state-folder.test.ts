@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -28,6 +29,20 @@ function freshFolder(): string {
 
 const STATE = 'learned.json';
 const HOUR_MS = 3_600_000;
+
+test('a folder that is missing is made, with those above it, for nobody else to read', async () => {
+  const folder = join(freshFolder(), 'a', 'b');
+  await openStateFolder(folder);
+  expect(statSync(folder).mode & 0o777).toBe(0o700);
+});
+
+test('a folder that can not be made is refused, and not tried for ever', async () => {
+  // Linux says here of a new folder that it does not exist.
+  await expect(openStateFolder('/proc/kvgate')).rejects.toMatchObject({ syscall: 'mkdir' });
+  const file = join(freshFolder(), 'file');
+  writeFileSync(file, '');
+  await expect(openStateFolder(join(file, 'below'))).rejects.toMatchObject({ code: 'ENOTDIR' });
+});
 
 test('two that write at once leave the whole state of one', async () => {
   const folder = freshFolder();
