@@ -149,7 +149,7 @@ export class EngineMonitor {
       const { state, why } = result;
       // A server that comes back may be another engine: it is detected anew.
       if (state === 'unreachable') {
-        this.#lost({ ...instance, adapter: null }, why, io);
+        this.#lost(instance, why, io, null);
         return;
       }
       if (instance.health.state !== state) this.#log.warn(`Backend ${state}`, named(instance, why));
@@ -197,7 +197,7 @@ export class EngineMonitor {
     this.#setHealth(instance, { state: 'quarantined', why }, adapter);
   }
 
-  #lost(instance: Instance, why: string, io: RefusalWatch): void {
+  #lost(instance: Instance, why: string, io: RefusalWatch, adapter = instance.adapter): void {
     if (this.#stopping.signal.aborted) return;
     if (instance.health.state !== 'unreachable') {
       this.#log.warn('Backend unreachable', named(instance, why));
@@ -205,7 +205,7 @@ export class EngineMonitor {
     // A process that was serving and is gone died: the next one has to prove itself.
     if (io.refused && isServing(instance)) this.#suspects.add(instance.name, why);
     const health = { state: 'unreachable', why, processGone: io.refused } as const;
-    this.#setHealth(instance, health, instance.adapter);
+    this.#setHealth(instance, health, adapter);
   }
 
   #setHealth({ name, adapter: known }: Instance, health: Health, adapter = known): void {

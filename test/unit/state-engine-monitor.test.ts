@@ -290,6 +290,33 @@ describe('an engine under suspicion', () => {
     await monitor.stop();
   });
 
+  test('is one whose process was gone, also where its connections broke off first', async () => {
+    const { monitor, answers, script, health, poll } = monitored();
+    script.detect = fakeAdapter({
+      probe: (io, _hints, signal) =>
+        io.get('/health', signal).then(
+          () => up(),
+          () => down('unreachable'),
+        ),
+      read: async (io, _facts, signal) => {
+        await io.get('/health', signal);
+        return reading();
+      },
+      tryOneToken: async () => 'no token',
+    });
+    await monitor.start();
+    answers['GET /health'] = new Error('socket hang up');
+    await poll();
+    expect(health()).toMatchObject({ state: 'unreachable', processGone: false });
+    answers['GET /health'] = refusedConnection();
+    await poll();
+    expect(health()).toMatchObject({ state: 'unreachable', processGone: true });
+    answers['GET /health'] = json({});
+    await poll();
+    expect(health()).toMatchObject({ state: 'quarantined' });
+    await monitor.stop();
+  });
+
   test('a token that never comes is waited for a minute', async () => {
     const { monitor, adapter, pools, clock, health } = monitored();
     await monitor.start();
