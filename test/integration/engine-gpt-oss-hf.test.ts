@@ -1,70 +1,52 @@
 /** kvgate in front of what a gpt-oss-hf-server looks like, found by itself. */
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { type GptOssHfFace, startGptOssHf } from '../support/engines/gpt-oss-hf.ts';
 import { eventually } from '../support/eventually.ts';
-import { startTestGate, type TestGate } from '../support/gate.ts';
+import type { TestGate } from '../support/gate.ts';
+import { healthOf, post, TestEngines } from '../support/guarded-engine.ts';
 
 const CHAT = '/v1/chat/completions';
 const MESSAGES = [{ role: 'user', content: 'hi' }];
-const stops: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const stop of stops.splice(0).toReversed()) await stop();
-});
+const engines = new TestEngines();
 
 /** No GPU is read here, so requests pass without a budget. */
-const FLAGS = { 'gpu-source': 'none', 'on-stale': 'pass', 'drain-timeout': 0 };
+const FLAGS = { 'on-stale': 'pass' };
 
 async function guarded() {
-  const engine = await startGptOssHf();
-  stops.push(engine.stop);
-  const gate = await startTestGate({ backend: [engine.url], ...FLAGS });
-  stops.push(gate.stop);
-  return { engine, gate };
+  return engines.guard(await startGptOssHf(), FLAGS);
 }
 
-function post(gate: TestGate, rest: object = {}, path = CHAT): Promise<Response> {
-  return fetch(gate.url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ model: 'gpt-oss-20b', messages: MESSAGES, ...rest }),
-  });
-}
-
-function stateOf(gate: TestGate) {
-  return gate.gate.overview.instances().map(({ health }) => health.state);
+function ask(gate: TestGate, rest: object = {}, path = CHAT): Promise<Response> {
+  return post(gate, path, { model: 'gpt-oss-20b', messages: MESSAGES, ...rest });
 }
 
 test('is found once its model is loaded: until then its port is closed', async () => {
   const first = await startGptOssHf();
   await first.stop();
-  const gate = await startTestGate({ backend: [first.url], ...FLAGS });
-  stops.push(gate.stop);
-  expect((await post(gate)).status).toBe(503);
+  const gate = await engines.gateFor(first.url, FLAGS);
+  expect((await ask(gate)).status).toBe(503);
   const engine = await startGptOssHf({ port: first.port });
-  stops.push(engine.stop);
-  await eventually(() => expect(stateOf(gate)).toEqual(['healthy']));
+  engines.keep(engine);
+  await eventually(() => expect(healthOf(gate)).toEqual(['healthy']));
   expect(gate.gate.overview.instances()[0]).toMatchObject({
     adapter: 'gpt-oss-hf',
     memoryModel: 'dynamic',
     maxSequences: 10,
   });
-  expect((await post(gate)).status).toBe(200);
+  expect((await ask(gate)).status).toBe(200);
 });
 
 test('without its model it makes the start fail, however healthy it says it is', async () => {
   const engine = await startGptOssHf({ withoutModel: true });
-  stops.push(engine.stop);
-  await expect(startTestGate({ backend: [engine.url], ...FLAGS })).rejects.toThrow(
-    'its model failed to load',
-  );
+  engines.keep(engine);
+  await expect(engines.gateFor(engine.url, FLAGS)).rejects.toThrow('its model failed to load');
 });
 
 describe('a chat', () => {
   test.each([false, true])('holds a lease while it works (stream: %p)', async (stream) => {
     const { engine, gate } = await guarded();
     engine.show('works');
-    const pending = post(gate, { stream });
+    const pending = ask(gate, { stream });
     await eventually(() => expect([engine.running(), gate.leases()]).toEqual([1, 1]));
     engine.show('answers');
     const answer = await pending;
@@ -75,7 +57,7 @@ describe('a chat', () => {
 
   test('streams in its own words to its own end', async () => {
     const { gate } = await guarded();
-    const text = await (await post(gate, { stream: true })).text();
+    const text = await (await ask(gate, { stream: true })).text();
     expect(text).toContain('"type":"start"');
     expect(text.trim()).toMatch(/data: \{"type":"done".*\}$/);
   });
@@ -85,7 +67,7 @@ describe('a chat', () => {
     async (face: GptOssHfFace) => {
       const { engine, gate } = await guarded();
       engine.show(face);
-      const answer = await post(gate, { stream: true });
+      const answer = await ask(gate, { stream: true });
       await expect(answer.text()).rejects.toThrow();
       await eventually(() => expect(gate.leases()).toBe(0));
     },
@@ -93,7 +75,7 @@ describe('a chat', () => {
 
   test('with a limit of null gets an answer, where the server alone would fail', async () => {
     const { engine, gate } = await guarded();
-    const answer = await post(gate, { max_tokens: null });
+    const answer = await ask(gate, { max_tokens: null });
     expect(answer.status).toBe(200);
     expect(answer.headers.get('x-kvgate-changed')).toContain('max_tokens');
     await answer.text();
@@ -102,7 +84,7 @@ describe('a chat', () => {
 
   test('that would be a greedy stream is refused', async () => {
     const { engine, gate } = await guarded();
-    const answer = await post(gate, { stream: true, temperature: 0 });
+    const answer = await ask(gate, { stream: true, temperature: 0 });
     expect([answer.status, await answer.json()]).toEqual([
       400,
       { detail: expect.stringContaining('temperature') },
@@ -115,7 +97,7 @@ test.each(['/v1/completions', '/v1/responses', '/generate', '/v1/chat/completion
   '%s is refused, and nothing of it is sent',
   async (path) => {
     const { engine, gate } = await guarded();
-    expect((await post(gate, { prompt: 'hi' }, path)).status).toBe(404);
+    expect((await ask(gate, { prompt: 'hi' }, path)).status).toBe(404);
     expect(engine.received).toEqual([]);
   },
 );
@@ -124,7 +106,7 @@ describe('when it fails', () => {
   test.each(['busy', 'out of memory'] as const)('"%s" is a 503', async (face) => {
     const { engine, gate } = await guarded();
     engine.show(face);
-    const answer = await post(gate);
+    const answer = await ask(gate);
     expect([answer.status, await answer.json()]).toEqual([503, { detail: expect.any(String) }]);
     await eventually(() => expect(gate.leases()).toBe(0));
   });
@@ -132,14 +114,14 @@ describe('when it fails', () => {
   test('a success that hides an error takes it out of work until a token was seen', async () => {
     const { engine, gate } = await guarded();
     engine.show('out of memory');
-    await (await post(gate)).text();
-    const refused = await post(gate, { seed: 4711 });
+    await (await ask(gate)).text();
+    const refused = await ask(gate, { seed: 4711 });
     expect(refused.status).toBe(503);
     await refused.text();
     expect(JSON.stringify(engine.received)).not.toContain('4711');
     engine.show('answers');
     await eventually(async () => {
-      const answer = await post(gate);
+      const answer = await ask(gate);
       await answer.text();
       expect(answer.status).toBe(200);
     });

@@ -1,35 +1,15 @@
 /** kvgate in front of what an Ollama server looks like, found by itself. */
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { ollama } from '../../backend-adapters/ollama.ts';
 import { type OllamaFace, type OllamaOptions, startOllama } from '../support/engines/ollama.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Flags, startTestGate, type TestGate } from '../support/gate.ts';
+import type { Flags } from '../support/gate.ts';
+import { post, TestEngines } from '../support/guarded-engine.ts';
 
-const stops: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const stop of stops.splice(0).toReversed()) await stop();
-});
+const engines = new TestEngines();
 
 async function guarded(options: OllamaOptions = {}, flags: Flags = {}) {
-  const engine = await startOllama(options);
-  stops.push(engine.stop);
-  const gate = await startTestGate({
-    backend: [engine.url],
-    'gpu-source': 'none',
-    'drain-timeout': 0,
-    ...flags,
-  });
-  stops.push(gate.stop);
-  return { engine, gate };
-}
-
-function post(gate: TestGate, path: string, body: object): Promise<Response> {
-  return fetch(gate.url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
+  return engines.guard(await startOllama(options), flags);
 }
 
 const MESSAGES = [{ role: 'user', content: 'hi' }];

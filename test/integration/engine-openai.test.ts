@@ -1,37 +1,17 @@
 /** kvgate in front of a server of which nothing but OpenAI's API is known. */
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { openai } from '../../backend-adapters/openai.ts';
 import { type OpenAiFace, startOpenAi } from '../support/engines/openai.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Flags, startTestGate, type TestGate } from '../support/gate.ts';
+import type { Flags } from '../support/gate.ts';
+import { post, TestEngines } from '../support/guarded-engine.ts';
 
 const CHAT = '/v1/chat/completions';
 const MESSAGES = [{ role: 'user', content: 'hi' }];
-const stops: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const stop of stops.splice(0).toReversed()) await stop();
-});
+const engines = new TestEngines();
 
 async function guarded(flags: Flags = {}) {
-  const engine = await startOpenAi();
-  stops.push(engine.stop);
-  const gate = await startTestGate({
-    backend: [engine.url],
-    'gpu-source': 'none',
-    'drain-timeout': 0,
-    ...flags,
-  });
-  stops.push(gate.stop);
-  return { engine, gate };
-}
-
-function post(gate: TestGate, path: string, body: object): Promise<Response> {
-  return fetch(gate.url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
+  return engines.guard(await startOpenAi(), flags);
 }
 
 const BODIES: Readonly<Record<string, object>> = {

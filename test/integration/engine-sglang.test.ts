@@ -1,43 +1,25 @@
 /** kvgate in front of what an SGLang server looks like, found by itself. */
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { sglang } from '../../backend-adapters/sglang.ts';
 import type { ReplayServer } from '../support/engines/replay-server.ts';
 import { type SglangFace, type SglangOptions, startSglang } from '../support/engines/sglang.ts';
 import { eventually } from '../support/eventually.ts';
-import { startTestGate, type TestGate } from '../support/gate.ts';
+import {
+  brokenTextOf,
+  type GuardedEngine,
+  healthOf,
+  post,
+  TestEngines,
+} from '../support/guarded-engine.ts';
 
 const CHAT = '/v1/chat/completions';
 const LOADS = 'GET /v1/loads?include=core,queues';
-const stops: (() => Promise<void>)[] = [];
+const engines = new TestEngines();
 
-afterEach(async () => {
-  for (const stop of stops.splice(0).toReversed()) await stop();
-});
-
-interface Guarded {
-  readonly engine: ReplayServer<SglangFace>;
-  readonly gate: TestGate;
-}
+type Guarded = GuardedEngine<ReplayServer<SglangFace>>;
 
 async function guarded(options: SglangOptions = {}): Promise<Guarded> {
-  const engine = await startSglang(options);
-  stops.push(engine.stop);
-  const gate = await gateFor(engine.url);
-  return { engine, gate };
-}
-
-async function gateFor(url: string): Promise<TestGate> {
-  const gate = await startTestGate({ backend: [url], 'gpu-source': 'none', 'drain-timeout': 0 });
-  stops.push(gate.stop);
-  return gate;
-}
-
-function post(gate: TestGate, path: string, body: object, headers: object = {}): Promise<Response> {
-  return fetch(gate.url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify(body),
-  });
+  return engines.guard(await startSglang(options));
 }
 
 const MESSAGES = [{ role: 'user', content: 'hi' }];
@@ -55,17 +37,13 @@ const BODIES: Readonly<Record<string, object>> = {
   '/generate': { text: 'hi', sampling_params: { max_new_tokens: 16 } },
 };
 
-function healthOf(gate: TestGate) {
-  return gate.gate.overview.instances().map(({ health }) => health.state);
-}
-
 test('is found once its port is open: until then it is closed', async () => {
   const first = await startSglang();
   await first.stop();
-  const gate = await gateFor(`http://127.0.0.1:${first.port}`);
+  const gate = await engines.gateFor(`http://127.0.0.1:${first.port}`);
   expect((await post(gate, CHAT, { messages: MESSAGES })).status).toBe(503);
   const engine = await startSglang({ port: first.port });
-  stops.push(engine.stop);
+  engines.keep(engine);
   await eventually(() => expect(healthOf(gate)).toEqual(['healthy']));
   expect(gate.gate.overview.instances()[0]).toMatchObject({
     adapter: 'sglang',
@@ -193,13 +171,7 @@ describe('when it fails', () => {
       engine.show('fails in its stream');
       const answer = await post(gate, path, { ...BODIES[path], stream: true });
       expect(answer.status).toBe(200);
-      let text = '';
-      const decoder = new TextDecoder();
-      await expect(
-        (async () => {
-          for await (const chunk of answer.body ?? []) text += decoder.decode(chunk);
-        })(),
-      ).rejects.toThrow();
+      const text = await brokenTextOf(answer);
       expect(text).toContain('"error"');
       expect(text).not.toContain('[DONE]');
       await eventually(() => expect(gate.leases()).toBe(0));

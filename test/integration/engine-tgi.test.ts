@@ -1,41 +1,24 @@
 /** kvgate in front of what a text-generation-inference server looks like, found by itself. */
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { tgi } from '../../backend-adapters/tgi.ts';
 import type { ReplayServer } from '../support/engines/replay-server.ts';
 import { startTgi, type TgiFace, type TgiOptions } from '../support/engines/tgi.ts';
 import { eventually } from '../support/eventually.ts';
-import { startTestGate, type TestGate } from '../support/gate.ts';
+import {
+  brokenTextOf,
+  type GuardedEngine,
+  healthOf,
+  post,
+  TestEngines,
+} from '../support/guarded-engine.ts';
 
 const CHAT = '/v1/chat/completions';
-const stops: (() => Promise<void>)[] = [];
+const engines = new TestEngines();
 
-afterEach(async () => {
-  for (const stop of stops.splice(0).toReversed()) await stop();
-});
-
-interface Guarded {
-  readonly engine: ReplayServer<TgiFace>;
-  readonly gate: TestGate;
-}
+type Guarded = GuardedEngine<ReplayServer<TgiFace>>;
 
 async function guarded(options: TgiOptions = {}): Promise<Guarded> {
-  const engine = await startTgi(options);
-  stops.push(engine.stop);
-  return { engine, gate: await gateFor(engine.url) };
-}
-
-async function gateFor(url: string): Promise<TestGate> {
-  const gate = await startTestGate({ backend: [url], 'gpu-source': 'none', 'drain-timeout': 0 });
-  stops.push(gate.stop);
-  return gate;
-}
-
-function post(gate: TestGate, path: string, body: object): Promise<Response> {
-  return fetch(gate.url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
+  return engines.guard(await startTgi(options));
 }
 
 const MESSAGES = [{ role: 'user', content: 'hi' }];
@@ -48,17 +31,13 @@ const BODIES: Readonly<Record<string, object>> = {
   '/v1/completions': { prompt: ['hi', 'ho'], max_tokens: 16 },
 };
 
-function healthOf(gate: TestGate) {
-  return gate.gate.overview.instances().map(({ health }) => health.state);
-}
-
 test('is found once it is warm: until then its port is closed', async () => {
   const first = await startTgi();
   await first.stop();
-  const gate = await gateFor(`http://127.0.0.1:${first.port}`);
+  const gate = await engines.gateFor(`http://127.0.0.1:${first.port}`);
   expect((await post(gate, CHAT, { messages: MESSAGES })).status).toBe(503);
   const engine = await startTgi({ port: first.port });
-  stops.push(engine.stop);
+  engines.keep(engine);
   await eventually(() => expect(healthOf(gate)).toEqual(['healthy']));
   expect(gate.gate.overview.instances()[0]).toMatchObject({
     adapter: 'tgi',
@@ -204,13 +183,7 @@ describe('when it fails', () => {
     engine.show('fails in its stream');
     const answer = await post(gate, path, { ...BODIES[path], stream: true });
     expect(answer.status).toBe(200);
-    let text = '';
-    const decoder = new TextDecoder();
-    await expect(
-      (async () => {
-        for await (const chunk of answer.body ?? []) text += decoder.decode(chunk);
-      })(),
-    ).rejects.toThrow();
+    const text = await brokenTextOf(answer);
     expect(text).toContain('Request failed during generation');
     expect(text).not.toContain('[DONE]');
     await eventually(() => expect(gate.leases()).toBe(0));

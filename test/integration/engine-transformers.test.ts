@@ -1,11 +1,17 @@
 /** kvgate in front of what `transformers serve` looks like, found by itself. */
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { createSimulatedServer } from '../../backend-adapters/simulated-server/server.ts';
 import { transformers } from '../../backend-adapters/transformers.ts';
 import type { ContractServer } from '../support/engines/contract-server.ts';
 import { type Face, startTransformers } from '../support/engines/transformers.ts';
 import { eventually } from '../support/eventually.ts';
-import { startTestGate, type TestGate } from '../support/gate.ts';
+import {
+  brokenTextOf,
+  type GuardedEngine,
+  healthOf,
+  post,
+  TestEngines,
+} from '../support/guarded-engine.ts';
 
 const CHAT = '/v1/chat/completions';
 const MESSAGES = [{ role: 'user', content: 'hi' }];
@@ -14,40 +20,18 @@ const BODIES: Readonly<Record<string, object>> = {
   '/v1/completions': { prompt: 'hi' },
   '/v1/responses': { input: 'hi' },
 };
-const stops: (() => Promise<void>)[] = [];
+const engines = new TestEngines();
 
-afterEach(async () => {
-  for (const stop of stops.splice(0).toReversed()) await stop();
-});
-
-interface Guarded {
-  readonly engine: ContractServer<Face>;
-  readonly gate: TestGate;
-}
+type Guarded = GuardedEngine<ContractServer<Face>>;
 
 async function guarded(): Promise<Guarded> {
-  const engine = await startTransformers();
-  stops.push(engine.stop);
+  const engine = engines.keep(await startTransformers());
   // Only its GPUs are of interest: the engine's memory is all in them.
   const gpus = createSimulatedServer({ personality: 'dynamic' });
-  stops.push(() => gpus.close());
+  engines.keep({ stop: () => gpus.close() });
   const { url } = await gpus.listen(0, '127.0.0.1');
-  const flags = { backend: [engine.url], attention: 'flash', 'drain-timeout': 0 };
-  const gate = await startTestGate(flags, url);
-  stops.push(gate.stop);
-  return { engine, gate };
-}
-
-function post(gate: TestGate, path: string, body: object): Promise<Response> {
-  return fetch(gate.url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
-}
-
-function healthOf(gate: TestGate) {
-  return gate.gate.overview.instances().map(({ health }) => health.state);
+  const flags = { attention: 'flash', 'gpu-source': 'auto' };
+  return { engine, gate: await engines.gateFor(engine.url, flags, url) };
 }
 
 describe('every generation route', () => {
@@ -123,13 +107,7 @@ describe('when it fails', () => {
       const { engine, gate } = await guarded();
       engine.show(face);
       const answer = await post(gate, CHAT, { messages: MESSAGES, stream: true });
-      let text = '';
-      const decoder = new TextDecoder();
-      await expect(
-        (async () => {
-          for await (const chunk of answer.body ?? []) text += decoder.decode(chunk);
-        })(),
-      ).rejects.toThrow();
+      const text = await brokenTextOf(answer);
       expect(text).toContain('abc');
       expect(text).toContain('"error"');
       expect(text).not.toContain('finish_reason":"');

@@ -1,5 +1,5 @@
 /** kvgate in front of what a vLLM server looks like, found by itself. */
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { vllm } from '../../backend-adapters/vllm.ts';
 import {
   type Face,
@@ -8,38 +8,21 @@ import {
   type VllmServer,
 } from '../support/engines/vllm.ts';
 import { eventually } from '../support/eventually.ts';
-import { startTestGate, type TestGate } from '../support/gate.ts';
+import {
+  brokenTextOf,
+  type GuardedEngine,
+  healthOf,
+  post,
+  TestEngines,
+} from '../support/guarded-engine.ts';
 
 const CHAT = '/v1/chat/completions';
-const stops: (() => Promise<void>)[] = [];
+const engines = new TestEngines();
 
-afterEach(async () => {
-  for (const stop of stops.splice(0).toReversed()) await stop();
-});
-
-interface Guarded {
-  readonly engine: VllmServer;
-  readonly gate: TestGate;
-}
+type Guarded = GuardedEngine<VllmServer>;
 
 async function guarded(options: VllmOptions = {}): Promise<Guarded> {
-  const engine = await startVllm(options);
-  stops.push(engine.stop);
-  const gate = await startTestGate({
-    backend: [engine.url],
-    'gpu-source': 'none',
-    'drain-timeout': 0,
-  });
-  stops.push(gate.stop);
-  return { engine, gate };
-}
-
-function post(gate: TestGate, path: string, body: object, headers: object = {}): Promise<Response> {
-  return fetch(gate.url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify(body),
-  });
+  return engines.guard(await startVllm(options));
 }
 
 const MESSAGES = [{ role: 'user', content: 'hi' }];
@@ -58,22 +41,13 @@ const BODIES: Readonly<Record<string, object>> = {
   '/v2/rerank': { query: 'hi', documents: ['ho'] },
 };
 
-function healthOf(gate: TestGate) {
-  return gate.gate.overview.instances().map(({ health }) => health.state);
-}
-
 test('is found once its model is loaded: until then its port is closed', async () => {
   const first = await startVllm();
   await first.stop();
-  const gate = await startTestGate({
-    backend: [`http://127.0.0.1:${first.port}`],
-    'gpu-source': 'none',
-    'drain-timeout': 0,
-  });
-  stops.push(gate.stop);
+  const gate = await engines.gateFor(`http://127.0.0.1:${first.port}`);
   expect((await post(gate, CHAT, { messages: MESSAGES })).status).toBe(503);
   const engine = await startVllm({ port: first.port });
-  stops.push(engine.stop);
+  engines.keep(engine);
   await eventually(() => expect(healthOf(gate)).toEqual(['healthy']));
   expect(gate.gate.overview.instances()[0]).toMatchObject({
     adapter: 'vllm',
@@ -160,13 +134,7 @@ describe('when it fails', () => {
     engine.show('dies in its stream');
     const answer = await post(gate, CHAT, { messages: MESSAGES, stream: true });
     expect(answer.status).toBe(200);
-    let text = '';
-    const decoder = new TextDecoder();
-    await expect(
-      (async () => {
-        for await (const chunk of answer.body ?? []) text += decoder.decode(chunk);
-      })(),
-    ).rejects.toThrow();
+    const text = await brokenTextOf(answer);
     expect(text).toContain('"error"');
     expect(text).not.toContain('[DONE]');
     await eventually(() => expect(gate.leases()).toBe(0));
