@@ -2,31 +2,29 @@
 /** The command line: what was asked for, and the exit code it ends with. */
 import yargs, { type Options } from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { readCommandOptions } from './config/command-options.ts';
+import { EXIT, estimate, type Flags, refuse, simulate, train } from './command-actions.ts';
 import { describeConfig } from './config/describe.ts';
 import { ESTIMATE_OPTIONS } from './config/estimate-options.ts';
 import { type Loaded, loadConfig, loadValues } from './config/load.ts';
 import type { Option } from './config/option.ts';
 import { OPTION_GROUPS } from './config/options.ts';
-import { type Problem, renderProblem } from './config/problem.ts';
+import { SIMULATE_OPTIONS } from './config/simulate-options.ts';
 import { didYouMean } from './config/suggest.ts';
 import { TRAIN_OPTIONS } from './config/train-options.ts';
 import { packageVersion } from './config/version.ts';
 import { checkHealth } from './healthcheck.ts';
 
-const EXIT = { ok: 0, runtime: 1, usage: 2 } as const;
 const COMMANDS = [
   'serve',
   'demo',
   'check-config',
   'doctor',
   'estimate',
+  'simulate',
   'train',
   'healthcheck',
   'completion',
 ];
-
-type Flags = Readonly<Record<string, unknown>>;
 
 process.exitCode = await run(hideBin(process.argv)).catch((error: unknown) => {
   console.error('kvgate:', error);
@@ -62,6 +60,12 @@ async function run(args: readonly string[]): Promise<number> {
       'What a request takes, part by part, and how many such fit on a GPU',
       flagsOf(ESTIMATE_OPTIONS, 'Estimate'),
       ending(estimate),
+    )
+    .command(
+      'simulate',
+      'Play a trace of requests against a policy, in virtual time',
+      flagsOf(SIMULATE_OPTIONS, 'Simulate'),
+      ending(simulate),
     )
     .command(
       'train',
@@ -123,41 +127,6 @@ async function doctor(flags: Flags): Promise<number> {
   return allGuarded ? EXIT.ok : EXIT.runtime;
 }
 
-async function estimate(flags: Flags): Promise<number> {
-  const { values, problems } = readCommandOptions(ESTIMATE_OPTIONS, flags);
-  if (problems.length > 0) return refuse(problems);
-  const estimating = await import('./estimate.ts');
-  const result = await estimating.estimate(values);
-  if (!('kvBytes' in result)) return refuse(result);
-  console.log(values.json ? JSON.stringify(result, null, 2) : estimating.estimateReport(result));
-  return EXIT.ok;
-}
-
-async function train(flags: Flags): Promise<number> {
-  const { values, problems } = readCommandOptions(TRAIN_OPTIONS, flags);
-  const missing = [
-    ...(values.log.length === 0 ? [missingFlag('log', 'the file of --decision-log')] : []),
-    ...(values['state-dir'] === null ? [missingFlag('state-dir', 'a folder')] : []),
-  ];
-  const all = [...problems, ...missing];
-  if (all.length > 0 || values['state-dir'] === null) return refuse(all);
-  const learning = await import('./train.ts');
-  try {
-    console.log(await learning.train(values.log, values['state-dir']));
-    return EXIT.ok;
-  } catch (error) {
-    if (!(error instanceof learning.TrainError)) throw error;
-    const { option, message } = error;
-    if (option !== null) return refuse([{ field: option, source: `--${option}`, message }]);
-    console.error(`kvgate: ${message}`);
-    return EXIT.runtime;
-  }
-}
-
-function missingFlag(field: string, what: string): Problem {
-  return { field, source: `--${field}`, message: `is needed: pass --${field} with ${what}` };
-}
-
 async function healthcheck(flags: Flags): Promise<number> {
   const { values, problems } = loadValues(flags, process.env);
   if (problems.length > 0) return refuse(problems);
@@ -166,13 +135,6 @@ async function healthcheck(flags: Flags): Promise<number> {
   if (wrong === null) return EXIT.ok;
   console.error(`kvgate: not healthy: ${wrong}`);
   return EXIT.runtime;
-}
-
-function refuse(problems: readonly Problem[]): number {
-  const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
-  console.error(`kvgate: ${count} in the configuration`);
-  for (const problem of problems) console.error(`  ${renderProblem(problem)}`);
-  return EXIT.usage;
 }
 
 /** The first word may name the command; options take their values with them. */

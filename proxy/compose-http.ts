@@ -11,6 +11,7 @@ import { handleGeneration } from './http/handle-generation.ts';
 import { LoopShare } from './http/loop-share.ts';
 import { handleOperator, type OperatorParts } from './http/operator-routes.ts';
 import { BufferBudget } from './http/read-body.ts';
+import { Recalls } from './http/recalls.ts';
 import { adminServer, dataServer } from './http/server.ts';
 import { Settlement } from './http/settle.ts';
 import { Tenants } from './http/tenants.ts';
@@ -35,7 +36,7 @@ export function composeHttp(
   const { server, engine } = config;
   const { metrics, learners, clock, pools } = rooms;
   const exchanges = new Exchanges();
-  const tenants = new Tenants(server.apiKeys);
+  const tenants = new Tenants(server.apiKeys, server.maxPriority);
   const passthrough = new Passthrough({
     tenants,
     exchanges,
@@ -44,9 +45,12 @@ export function composeHttp(
     writeStallTimeoutMs: engine.writeStallTimeoutMs,
     maxBodyBytes: server.maxBodyBytes,
   });
+  const recalls = new Recalls();
+  rooms.brake.actThrough(recalls);
   const generation: GenerationParts = {
     ...rooms,
     exchanges,
+    recalls,
     tenants,
     log,
     upstreamOf: (instance) => upstreamOf(backendOf(instance)),

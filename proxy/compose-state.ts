@@ -13,18 +13,22 @@ import { specFromModelFile } from './memory/models/model-file.ts';
 import { realClock } from './real-clock.ts';
 import { StartError } from './start-error.ts';
 import { Admission } from './state/admission.ts';
+import { Brake } from './state/brake.ts';
 import { Capacities } from './state/capacities.ts';
 import { Drains } from './state/drains.ts';
 import { EngineMonitor, type EngineMonitorOptions } from './state/engine-monitor.ts';
 import { GpuMonitor } from './state/gpu-monitor.ts';
 import { placeOnGpus } from './state/gpu-placement.ts';
+import { Headrooms } from './state/headrooms.ts';
 import { Judge } from './state/judge.ts';
 import { Ledger } from './state/ledger.ts';
 import { Levels } from './state/levels.ts';
 import type { Log } from './state/log.ts';
 import type { Metrics } from './state/metrics.ts';
+import { Outlooks } from './state/outlooks.ts';
 import { Overview } from './state/overview.ts';
-import { Pools } from './state/pools.ts';
+import { isServing, Pools } from './state/pools.ts';
+import { PreEviction } from './state/pre-eviction.ts';
 import { Sessions } from './state/sessions.ts';
 import type { Learner } from './state/settled.ts';
 import { Speeds } from './state/speeds.ts';
@@ -63,20 +67,23 @@ export async function composeState(
   });
   const processes = composeEngineProcesses(config, clock);
   const { calibration, learn } = composeCalibration(pools, ledger, log);
+  const tally = new Tally();
+  const metricsPage = createMetrics(() => overview.metrics(admission), packageVersion());
+  const metrics = tally.watching(metricsPage);
+  const headrooms = new Headrooms({ pools, clock, log, metrics }, config.dynamicThresholds);
+  const outlooks = new Outlooks({ ledger, lengths, speeds, clock }, policy);
   const capacities = new Capacities(
-    { gpu, pools, ledger, processes, calibration, clock },
+    { gpu, pools, ledger, outlooks, processes, calibration, headrooms, clock },
     { ...memory, ...config.probe },
   );
   const levels = new Levels({ ...memory, maxConcurrency, degrade: policy.degrade });
   const tokens = composeTokens(config, pools, clock, log);
-  const watched = { clock, pools, ledger, gpu, capacities, calibration, levels };
-  const views = new Views({ ...watched, speeds, lengths });
+  const watched = { clock, pools, ledger, gpu, capacities, calibration, levels, headrooms };
+  const brake = new Brake({ ...watched, speeds, log, metrics, mode });
+  const views = new Views({ ...watched, outlooks, brake, speeds, lengths });
 
-  const tally = new Tally();
-  const metricsPage = createMetrics(() => overview.metrics(admission), packageVersion());
-  const metrics = tally.watching(metricsPage);
   const sessions = createSessions(config, metrics, log);
-  const overview = new Overview({ ...watched, sessions, views });
+  const overview = new Overview({ ...watched, outlooks, brake, sessions, views });
   const judged = { pools, sessions, views, lengths, clock, log, policy };
   const judge = new Judge(judged);
   const deciders = { ...judged, judge, ledger, speeds, metrics, decisionLog };
@@ -90,25 +97,10 @@ export async function composeState(
     ...learning.lengthLearners,
     (settled) => tokens.countWitnesses.settled(settled),
   ];
-  const rooms = {
-    ...watched,
-    ...tokens,
-    speeds,
-    lengths,
-    chosen,
-    tally,
-    metrics,
-    metricsPage,
-    sessions,
-    learners,
-    decisionLog,
-    overview,
-    judge,
-    admission,
-    drains,
-    engines,
-  };
-  connect(rooms);
+  const told = { chosen, tally, metrics, metricsPage, decisionLog, overview };
+  const decided = { judge, admission, drains, brake, engines };
+  const rooms = { ...watched, ...tokens, ...told, ...decided, speeds, lengths, sessions, learners };
+  connect(rooms, new PreEviction({ ...rooms, log }, memory.poolPressure));
   return rooms;
 }
 
@@ -164,12 +156,23 @@ function engineOptions({ engine, probe }: Config): EngineMonitorOptions {
 function connect(
   rooms: Pick<
     Awaited<ReturnType<typeof composeState>>,
-    'ledger' | 'metrics' | 'pools' | 'drains' | 'judge' | 'admission' | 'gpu'
+    | 'ledger'
+    | 'metrics'
+    | 'pools'
+    | 'drains'
+    | 'judge'
+    | 'admission'
+    | 'gpu'
+    | 'headrooms'
+    | 'brake'
   >,
+  preEviction: PreEviction,
 ): void {
-  const { ledger, metrics, pools, drains, judge, admission, gpu } = rooms;
+  const { ledger, metrics, pools, drains, judge, admission, gpu, headrooms, brake } = rooms;
   const lookAgain = () => {
     judge.refreshLevels();
+    headrooms.refresh();
+    for (const instance of pools.instances.filter(isServing)) preEviction.observe(instance);
     admission.pump();
   };
   ledger.onEndedTwice(() => metrics.leaseEndedTwice());
@@ -180,8 +183,13 @@ function connect(
     }
     if (after.latest !== null && after.latest !== before.latest) {
       drains.confirm(after, after.latest);
+      brake.readingTaken(after);
     }
+    headrooms.observe(after);
     lookAgain();
   });
-  gpu.onSample(lookAgain);
+  gpu.onSample(() => {
+    brake.gpusRead();
+    lookAgain();
+  });
 }

@@ -38,6 +38,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'gpu',
     'telemetry',
     'tokens',
+    'simulate',
     'adapters',
     'simulated-server',
   ],
@@ -52,6 +53,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type proxy/state/counts/local-counter.ts',
     'type proxy/state/log.ts',
     'type proxy/state/pools.ts',
+    'type backend-adapters/adapter.ts',
+  ],
+  simulate: [
+    'state',
+    'policy',
+    'memory',
+    'simulated-server',
     'type backend-adapters/adapter.ts',
   ],
   memory: [],
@@ -90,7 +98,7 @@ const LONGER_FUNCTIONS: ReadonlyMap<string, { readonly lines: number; readonly w
   new Map([
     [
       'proxy/telemetry/instruments.ts: createInstruments',
-      { lines: 115, why: 'one table of instruments' },
+      { lines: 150, why: 'one table of instruments' },
     ],
   ]);
 

@@ -1,10 +1,5 @@
-/**
- * The blocks one sequence holds in a vLLM pool. GPT-OSS has two groups of
- * layers and both take from the same pool: the full group keeps a block for
- * every 16 tokens, the sliding group only those its window still reaches
- * (vLLM kv_cache_manager and single_type_kv_cache_manager). With the hybrid
- * manager off all layers are one group that keeps every block.
- */
+/** The blocks one sequence holds in a vLLM pool, one by one; block-counts.ts has how many. */
+import { admissionBlocks, blocksOf, firstBlockInWindow } from './block-counts.ts';
 import type { BlockPool } from './block-pool.ts';
 import type { LayerGroup } from './content-chain.ts';
 import { BLOCK_TOKENS, ContentChain } from './content-chain.ts';
@@ -18,17 +13,6 @@ import { kvBytesPerTokenLayer } from './geometry.ts';
 export function pageBytes(model: ModelGeometry, hybridManager = true): number {
   const layers = hybridManager ? model.fullLayers : model.fullLayers + model.slidingLayers;
   return layers * BLOCK_TOKENS * kvBytesPerTokenLayer(model);
-}
-
-/** The most blocks the sliding group holds while `inFlightTokens` at a time are computed. */
-export function slidingBlocksBound(
-  tokens: number,
-  windowTokens: number | null,
-  inFlightTokens: number,
-): number {
-  if (windowTokens === null) return 0;
-  const window = Math.ceil((windowTokens - 1 + inFlightTokens) / BLOCK_TOKENS) + 1;
-  return Math.min(blocksOf(tokens), window);
 }
 
 /**
@@ -68,15 +52,14 @@ export class BlockTable {
   admit(tokens: number, inFlightTokens: number): number | null {
     // The last token is always computed: its logits give the next one.
     const hits = this.#cachedBlocks(Math.floor(Math.max(0, tokens - 1) / BLOCK_TOKENS));
-    const windowStart = this.#firstInWindow(hits * BLOCK_TOKENS);
+    const windowStart = firstBlockInWindow(hits * BLOCK_TOKENS, this.#windowTokens);
     const found = [...range(0, hits)].map((index) => this.#lookUp(index, 'full'));
     const slidingStart = this.#windowTokens === null ? hits : windowStart;
     const foundSliding = [...range(slidingStart, hits)].map((index) =>
       this.#lookUp(index, 'sliding'),
     );
     const restTokens = tokens - hits * BLOCK_TOKENS;
-    const needed =
-      blocksOf(restTokens) + slidingBlocksBound(restTokens, this.#windowTokens, inFlightTokens);
+    const needed = admissionBlocks(restTokens, this.#windowTokens, inFlightTokens);
     const revived = [...found, ...foundSliding].filter((block) => !this.#pool.isReferenced(block));
     if (needed + revived.length > this.#pool.freeBlocks) return null;
     for (const block of found) {
@@ -95,7 +78,7 @@ export class BlockTable {
    * nothing taken, where the pool is short.
    */
   grow(computed: number, target: number): boolean {
-    this.#dropBefore(this.#firstInWindow(computed));
+    this.#dropBefore(firstBlockInWindow(computed, this.#windowTokens));
     const end = blocksOf(target);
     const start = this.#full.length;
     const groups = this.#windowTokens === null ? 1 : 2;
@@ -155,11 +138,6 @@ export class BlockTable {
     }
   }
 
-  #firstInWindow(computed: number): number {
-    if (this.#windowTokens === null) return 0;
-    return Math.floor(Math.max(0, computed - this.#windowTokens + 1) / BLOCK_TOKENS);
-  }
-
   #dropBefore(first: number): void {
     for (const [index, block] of this.#sliding) {
       if (index >= first) return;
@@ -167,10 +145,6 @@ export class BlockTable {
       this.#pool.release(block);
     }
   }
-}
-
-function blocksOf(tokens: number): number {
-  return Math.ceil(tokens / BLOCK_TOKENS);
 }
 
 function* range(from: number, to: number): Generator<number> {

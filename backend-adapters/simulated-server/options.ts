@@ -3,7 +3,8 @@
  * figures of the order of one data-centre GPU and were not measured; whoever
  * needs real ones passes them.
  */
-import { pageBytes, slidingBlocksBound } from './block-table.ts';
+import { slidingBlocksBound } from './block-counts.ts';
+import { pageBytes } from './block-table.ts';
 import { BLOCK_TOKENS } from './content-chain.ts';
 import type { ModelName } from './geometry.ts';
 import { modelGeometry } from './geometry.ts';

@@ -3,7 +3,7 @@
  * file) become this, or a list of every problem at once: see resolve.ts.
  */
 import type { ModelFile } from '../memory/models/model-file.ts';
-import type { PolicyConfig } from '../policy/types.ts';
+import type { PolicyConfig, Priority } from '../policy/types.ts';
 import type { OptionValue } from './option.ts';
 
 export interface BackendConfig {
@@ -12,6 +12,12 @@ export interface BackendConfig {
   readonly url: string;
   /** `default` for `--backend`, `large` for `--backend-large`. */
   readonly pool: 'default' | 'large';
+}
+
+/** A key that callers may show, and the highest class it may claim. */
+export interface ApiKey {
+  readonly key: string;
+  readonly maxPriority: Priority;
 }
 
 /** Pressures above which the next level begins. */
@@ -29,7 +35,9 @@ export interface Config {
     readonly adminListen: { readonly host: string; readonly port: number } | null;
     /** Secrets are read from their files once, at start. */
     readonly adminToken: string | null;
-    readonly apiKeys: readonly string[];
+    readonly apiKeys: readonly ApiKey[];
+    /** The highest class that a request may claim where no keys are asked for. */
+    readonly maxPriority: Priority;
     readonly tls: { readonly certPem: string; readonly keyPem: string } | null;
     readonly maxBodyBytes: number;
     readonly maxBufferedBytes: number;
@@ -82,9 +90,9 @@ export interface Config {
     readonly minDwellMs: number;
   };
   readonly mode: 'enforce' | 'observe';
-  readonly reserve: 'worst-case';
   readonly policy: PolicyConfig;
   readonly maxConcurrency: number | null;
+  readonly dynamicThresholds: boolean;
   readonly probe: {
     readonly gpuSource: 'auto' | 'nvml' | 'nvidia-smi' | 'dcgm' | 'unified' | 'simulated' | 'none';
     /** null where it was not given: then `auto` asks no exporter. */

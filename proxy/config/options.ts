@@ -13,6 +13,7 @@ import {
   list,
   listOf,
   number,
+  numberOrNone,
   type Option,
   text,
   textOrNone,
@@ -32,7 +33,9 @@ const server = {
   port: integer('Port to listen on; 0 takes a free one.', 9797, { min: 0, max: 65_535 }),
   'admin-listen': textOrNone('host:port for the operator routes, apart from the public port.'),
   'admin-token-file': textOrNone('File with the token that operator routes want.'),
-  'api-key-file': textOrNone('File with the API keys of callers, one a line, # for comments.'),
+  'api-key-file': textOrNone(
+    'File with the API keys of callers, one a line, # for comments; after a key its class may follow: high, normal or low.',
+  ),
   'tls-cert-file': textOrNone('PEM certificate chain; with --tls-key-file, listens with TLS.'),
   'tls-key-file': textOrNone('PEM private key of --tls-cert-file.'),
   'max-body-mb': number('Largest request body; larger ones get 413.', 64, { ...MIB, min: 0.01 }),
@@ -161,9 +164,13 @@ const admission = {
     'enforce',
   ),
   reserve: choice(
-    'What a request reserves: its prompt and all of its max tokens.',
-    ['worst-case'],
-    'worst-case',
+    'What a request reserves: what all requests together will need at their peak, but for a small chance (chance), or its prompt and all of its max tokens (worst-case).',
+    ['chance', 'worst-case'],
+    'chance',
+  ),
+  'overrun-probability': numberOrNone(
+    'Chance that is taken that requests come to need more than there is. Not given: 0.000001 where an overrun ends requests (dynamic memory, unified slots), 0.01 where the engine preempts.',
+    { min: 1e-12, max: 0.5 },
   ),
   'short-wait': number('A wait predicted to be this short comes before a shrink.', 2, SECONDS),
   'admission-order': listOf(
@@ -184,10 +191,19 @@ const admission = {
   ),
   'queue-max': integer('Requests that may wait, all together.', 64, { min: 0, max: 100_000 }),
   'queue-timeout': number('Longest wait of a request.', 30, SECONDS),
+  'max-priority': choice(
+    'Highest class that a request may claim (X-Kvgate-Priority) where callers show no API keys; with --api-key-file each key has its own.',
+    ['high', 'normal', 'low'],
+    'normal',
+  ),
   'max-concurrency': integerOrNone('Requests in flight on one backend; not given: as it comes.', {
     min: 1,
     max: 100_000,
   }),
+  'dynamic-thresholds': boolean(
+    'Let requests together fill less of a backend that has preempted, overflowed or run out of memory, down to half, and again more the longer it is quiet. POST /admin/dynamic-thresholds switches it at run time.',
+    false,
+  ),
 };
 
 const probe = {

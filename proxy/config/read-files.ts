@@ -2,8 +2,9 @@
 import { statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { parse } from 'yaml';
+import type { Priority } from '../policy/types.ts';
 import type { Parsed } from './addresses.ts';
-import type { Config } from './config.ts';
+import type { ApiKey, Config } from './config.ts';
 import { fileChunks } from './file-chunks.ts';
 import type { OptionName, OptionValues } from './options.ts';
 import { readModelFile } from './read-model-file.ts';
@@ -16,7 +17,7 @@ const MAX_BYTES = { config: MIB, secret: 64 * KIB, keys: MIB, pem: MIB, tokenize
 /** What the files named by options hold; null where none was named. */
 export interface FileContents {
   readonly adminToken: string | null;
-  readonly apiKeys: readonly string[];
+  readonly apiKeys: readonly ApiKey[];
   readonly backendApiKey: string | null;
   readonly modelConfig: Config['engine']['modelConfig'];
   /** Of the tokenizer.json, which is too large to be read here. */
@@ -73,16 +74,29 @@ function readSecret(path: string): Parsed<string> {
   return isToken(secret) ? { ok: true, value: secret } : refuse('must hold one word of ASCII text');
 }
 
-function readKeys(path: string): Parsed<readonly string[]> {
+const CLASSES: readonly Priority[] = ['high', 'normal', 'low'];
+
+/** A key a line, and its class where that is not `normal`. */
+function readKeys(path: string): Parsed<readonly ApiKey[]> {
   const file = readBounded(path, MAX_BYTES.keys);
   if (!file.ok) return file;
-  const lines = file.value.split('\n').map((line) => line.trim());
-  const keys = lines.filter((line) => line !== '' && !line.startsWith('#'));
-  if (keys.length === 0) return refuse('holds no key');
-  // The line's number, never its text: a mistyped key is still a key.
-  const bad = lines.findIndex((line) => keys.includes(line) && !isToken(line));
-  if (bad >= 0) return refuse(`line ${bad + 1} must be one word of ASCII text`);
-  return { ok: true, value: [...new Set(keys)] };
+  const keys = new Map<string, ApiKey>();
+  for (const [index, text] of file.value.split('\n').entries()) {
+    const line = text.trim();
+    if (line === '' || line.startsWith('#')) continue;
+    // The line's number, never its text: a mistyped key is still a key.
+    const at = `line ${index + 1}`;
+    const [key = '', named = 'normal', ...rest] = line.split(/\s+/);
+    const maxPriority = CLASSES.find((name) => name === named);
+    if (!isToken(key) || rest.length > 0 || maxPriority === undefined) {
+      return refuse(`${at} must be one word of ASCII text, and perhaps high, normal or low`);
+    }
+    if ((keys.get(key)?.maxPriority ?? maxPriority) !== maxPriority) {
+      return refuse(`${at} gives a key of a line above another class`);
+    }
+    keys.set(key, { key, maxPriority });
+  }
+  return keys.size === 0 ? refuse('holds no key') : { ok: true, value: [...keys.values()] };
 }
 
 /** What can be sent in an Authorization header. */

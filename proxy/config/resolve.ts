@@ -59,6 +59,7 @@ export function resolveConfig({
       adminListen,
       adminToken: files.adminToken,
       apiKeys: files.apiKeys,
+      maxPriority: values['max-priority'],
       tls: files.tls,
       maxBodyBytes: Math.floor(values['max-body-mb'] * MIB),
       maxBufferedBytes: Math.floor(values['max-buffered-mb'] * MIB),
@@ -70,9 +71,9 @@ export function resolveConfig({
     engine: resolveEngine(values, files),
     memory: resolveMemory(values),
     mode: values.mode,
-    reserve: values.reserve,
     policy: resolvePolicy(values),
     maxConcurrency: values['max-concurrency'],
+    dynamicThresholds: values['dynamic-thresholds'],
     probe: {
       gpuSource: values['gpu-source'],
       dcgmUrl: values['dcgm-url'],
@@ -158,6 +159,8 @@ function resolvePolicy(values: OptionValues): Config['policy'] {
     shrinkFloor: values['shrink-floor'],
     minOutputTokens: values['min-output-tokens'],
     degrade: values.degrade,
+    reserve: values.reserve,
+    overrunProbability: values['overrun-probability'],
     admissionOrder: values['admission-order'],
   };
 }

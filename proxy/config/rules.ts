@@ -71,6 +71,12 @@ function checkServer({ values, adminListen }: RuleInput, report: Report): void {
   if (values['tls-key-file'] !== null && values['tls-cert-file'] === null) {
     report('tls-key-file', 'needs tls-cert-file as well');
   }
+  if (values['api-key-file'] !== null && values['max-priority'] !== 'normal') {
+    report(
+      'max-priority',
+      'is for callers without API keys: give each key of api-key-file its class',
+    );
+  }
   if (values['max-buffered-mb'] < values['max-body-mb']) {
     report('max-buffered-mb', `must hold one body of max-body-mb (${values['max-body-mb']} MiB)`);
   }

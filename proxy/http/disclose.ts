@@ -4,9 +4,10 @@ import type { Adapter, GenerationRoute } from '../../backend-adapters/adapter.ts
 import { canonicalJson } from '../json/canonical.ts';
 import { smallValue, splicedPieces } from '../json/splice.ts';
 import type { ScannedObject } from '../json/types.ts';
-import type { Decision, RequestShape } from '../policy/types.ts';
+import type { Decision, Priority, RequestShape } from '../policy/types.ts';
 import type { Admitted } from '../state/admission-result.ts';
 import { tagsOf } from '../state/instance-tags.ts';
+import { priorityHeader } from './priority-header.ts';
 import type { ReadAnswer } from './read-answer.ts';
 import type { Headers } from './respond.ts';
 
@@ -65,6 +66,10 @@ export function decisionHeaders(requestId: string, decision: Decision): Headers 
   };
 }
 
+export function requeuedHeader(requeued: number): Headers {
+  return requeued === 0 ? {} : { 'x-kvgate-requeued': String(requeued) };
+}
+
 export interface Disclosure {
   readonly requestId: string;
   readonly route: GenerationRoute;
@@ -74,6 +79,10 @@ export interface Disclosure {
   readonly changed: readonly string[];
   readonly skipped: readonly string[];
   readonly cacheKey: string | null;
+  /** How often it was taken back from an engine, to wait again. */
+  readonly requeued: number;
+  /** The class that holds, where the client asked for one. */
+  readonly priority: Priority | null;
 }
 
 export function disclosureHeaders(disclosure: Disclosure): Headers {
@@ -82,6 +91,7 @@ export function disclosureHeaders(disclosure: Disclosure): Headers {
   const requested = shape.requestedOutputTokens ?? 'none';
   return {
     ...decisionHeaders(disclosure.requestId, admitted.reported),
+    ...priorityHeader(disclosure.priority),
     'x-kvgate-instance': admitted.instance.name,
     ...(granted === null || shape.kind === 'embedding'
       ? {}
@@ -89,6 +99,7 @@ export function disclosureHeaders(disclosure: Disclosure): Headers {
     ...(changed.length === 0 ? {} : { 'x-kvgate-changed': changed.join(', ') }),
     ...(skipped.length === 0 ? {} : { 'x-kvgate-skipped': skipped.join(', ') }),
     ...(cacheKey === null ? {} : { 'x-kvgate-cache-key': cacheKey }),
+    ...requeuedHeader(disclosure.requeued),
     ...(admitted.queuedMs > 0
       ? { 'x-kvgate-queued-ms': String(Math.round(admitted.queuedMs)) }
       : {}),

@@ -1,6 +1,6 @@
 /** From an engine's own words for a failure to the fault that the client and the monitor see. */
 import type { ErrorClass } from '../../backend-adapters/adapter.ts';
-import { Fault, type FaultCode } from './fault.ts';
+import { Fault, type FaultCode, type Overrun } from './fault.ts';
 
 /** Failures only: `client` and `too-long` are the caller's, and are answered as such. */
 const CODES: Readonly<Record<Exclude<ErrorClass, 'client' | 'too-long'>, FaultCode>> = {
@@ -12,6 +12,12 @@ const CODES: Readonly<Record<Exclude<ErrorClass, 'client' | 'too-long'>, FaultCo
   fault: 'backend_failed',
 };
 
+const OVERRUNS: Readonly<Partial<Record<ErrorClass, Overrun>>> = {
+  overflow: 'overflow',
+  oom: 'oom',
+  dying: 'death',
+};
+
 const MAX_DETAIL_CHARS = 200;
 
 /**
@@ -21,7 +27,8 @@ const MAX_DETAIL_CHARS = 200;
 export function engineFault(kind: ErrorClass, text: string): Fault {
   const code = kind === 'client' || kind === 'too-long' ? 'backend_failed' : CODES[kind];
   const detail = `${kind}: ${text.slice(0, MAX_DETAIL_CHARS)}`;
-  return new Fault(code, detail, { engineIsFree: true });
+  const overrun = OVERRUNS[kind] ?? null;
+  return new Fault(code, detail, { engineIsFree: true, overrun });
 }
 
 /** The message inside an engine's error, whatever its shape; its text where it has none. */

@@ -6,26 +6,41 @@ export type FaultCode =
   | 'backend_loading'
   | 'backend_busy'
   | 'backend_suspect'
+  /** Memory was short before its answer began: it waits again. */
+  | 'taken_back'
+  /** Memory ran out while it was answered, and nobody else could go. */
+  | 'memory_exhausted'
   | 'cancelled'
   | 'draining';
+
+/** Signs that the engine was given too much. */
+export type Overrun = 'overflow' | 'oom' | 'death';
 
 export interface FaultDetail {
   /** The original error. */
   readonly cause?: unknown;
   /** Whether the engine surely holds nothing of the request: it never had it, or it is done with it. */
   readonly engineIsFree?: boolean;
+  /** null: no sign of one. */
+  readonly overrun?: Overrun | null;
 }
 
 /** A fault on the way to the backend or at it, or an end from outside. `code` is stable. */
 export class Fault extends Error {
   readonly code: FaultCode;
   readonly engineIsFree: boolean;
+  readonly overrun: Overrun | null;
 
-  constructor(code: FaultCode, message: string, { cause, engineIsFree = false }: FaultDetail = {}) {
+  constructor(
+    code: FaultCode,
+    message: string,
+    { cause, engineIsFree = false, overrun = null }: FaultDetail = {},
+  ) {
     super(message, { cause });
     this.name = 'Fault';
     this.code = code;
     this.engineIsFree = engineIsFree;
+    this.overrun = overrun;
   }
 }
 

@@ -6,13 +6,15 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Api, GenerationRoute } from '../../backend-adapters/adapter.ts';
 import type { Decision } from '../policy/types.ts';
-import { decisionHeaders } from './disclose.ts';
+import { resumedRequest } from '../state/resumed.ts';
+import { decisionHeaders, requeuedHeader } from './disclose.ts';
 import { ClientGone, Fault } from './fault.ts';
 import type { Conversation, GenerationParts } from './generation-parts.ts';
+import { priorityHeader } from './priority-header.ts';
 import { type Problem, problemOfFault, problemOfRejection, refusal } from './problem.ts';
 import { respondProblem } from './respond.ts';
 import { serveAdmitted } from './serve-admitted.ts';
-import { readRequest, understand } from './understand-request.ts';
+import { readRequest, type Understood, understand } from './understand-request.ts';
 import { closeOf } from './write-out.ts';
 
 /** Answers a request to a route that generates. Never rejects. */
@@ -47,7 +49,7 @@ export async function handleGeneration(
 }
 
 async function converse(parts: GenerationParts, talk: Conversation): Promise<void> {
-  const { response, id, abort, route } = talk;
+  const { response, id, route } = talk;
   const read = await readRequest(parts, talk);
   if (read === null) return;
   try {
@@ -56,13 +58,34 @@ async function converse(parts: GenerationParts, talk: Conversation): Promise<voi
       respondProblem(response, understood, { 'x-request-id': id }, route.api);
       return;
     }
-    const result = await parts.admission.admit(understood.admission, abort.signal);
+    await answerAdmission(parts, talk, understood);
+  } finally {
+    read.release();
+  }
+}
+
+/** Serves the request as it is admitted, and again each time it was taken back with nothing answered. */
+async function answerAdmission(
+  parts: GenerationParts,
+  talk: Conversation,
+  understood: Understood,
+): Promise<void> {
+  const { admission, clock } = parts;
+  const { response, id, abort, route } = talk;
+  let request = understood.admission;
+  let result = await admission.admit(request, abort.signal);
+  for (;;) {
+    const requeued = request.resumed?.times ?? 0;
     switch (result.outcome) {
       case 'abandoned':
         throw abort.signal.reason;
       case 'rejected': {
         logDecision(parts, id, result.decision, null);
-        const headers = decisionHeaders(id, result.decision);
+        const headers = {
+          ...decisionHeaders(id, result.decision),
+          ...requeuedHeader(requeued),
+          ...priorityHeader(understood.disclosedPriority),
+        };
         respondProblem(response, problemOfRejection(result.decision), headers, route.api);
         return;
       }
@@ -71,11 +94,12 @@ async function converse(parts: GenerationParts, talk: Conversation): Promise<voi
         logDecision(parts, id, reported, instance.name);
         const { scanned, shape } = understood;
         parts.countWitnesses.admitted(id, instance, scanned, shape);
-        await serveAdmitted(parts, talk, understood, result.admitted);
+        const how = await serveAdmitted(parts, talk, understood, result.admitted, requeued);
+        if (how === 'served') return;
+        request = resumedRequest(request, result.admitted, clock.nowMs());
+        result = await admission.readmit(request, result.admitted, abort.signal);
       }
     }
-  } finally {
-    read.release();
   }
 }
 

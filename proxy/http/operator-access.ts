@@ -28,6 +28,11 @@ export function mayOperate(message: IncomingMessage, adminToken: string | null):
   );
 }
 
+/** Whoever changes something shows the token, also from loopback; without one nobody may. */
+export function mayAdminister(message: IncomingMessage, adminToken: string | null): boolean {
+  return adminToken !== null && mayOperate(message, adminToken);
+}
+
 function isOwnOrigin(origin: string | undefined, host: string | undefined): boolean {
   if (origin === undefined) return true;
   try {

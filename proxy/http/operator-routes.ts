@@ -4,6 +4,7 @@ import type { Admission } from '../state/admission.ts';
 import { tagsOf } from '../state/instance-tags.ts';
 import type { LengthForecasts } from '../state/lengths/length-forecasts.ts';
 import type { Pools } from '../state/pools.ts';
+import { type AdminParts, handleAdmin, isAdminPath } from './admin-routes.ts';
 import { PROMPT_VERSION } from './disclose.ts';
 import type { Exchanges } from './exchanges.ts';
 import { type MemoryParts, memoryStats } from './memory-stats.ts';
@@ -14,7 +15,7 @@ import type { Tenants } from './tenants.ts';
 
 const MAX_REQUESTS_SHOWN = 1_000;
 
-export interface OperatorParts extends MemoryParts {
+export interface OperatorParts extends MemoryParts, AdminParts {
   readonly pools: Pools;
   readonly admission: Admission;
   readonly lengths: LengthForecasts;
@@ -50,7 +51,7 @@ const PATHS = /^\/(health|ready|metrics|memory_stats|stats|explain|cancel\/[^/]*
 
 /** Whether a path is the operator's: such a path is never forwarded. */
 export function isOperatorPath(path: string): boolean {
-  return PATHS.test(path);
+  return PATHS.test(path) || isAdminPath(path);
 }
 
 /** `/health` and `/ready`, which stay on the data port when the rest has moved. */
@@ -66,6 +67,7 @@ export async function handleOperator(
 ): Promise<void> {
   const method = message.method === 'HEAD' ? 'GET' : message.method;
   const route = `${method} ${path}`;
+  if (isAdminPath(path)) return handleAdmin(parts, route, path, message, response);
   const open = OPEN.get(route);
   if (open !== undefined) return open(parts, message, response);
 

@@ -112,6 +112,20 @@ const FAULTS: Readonly<Record<FaultCode, Row>> = {
     message: 'The backend failed and gets no work until it has shown that it can generate.',
     retriable: true,
   },
+  // Told only if it can't wait again: otherwise its client learns nothing of it.
+  taken_back: {
+    status: 503,
+    code: 'server_is_overloaded',
+    message: 'GPU memory was short before the answer began; try again later.',
+    retriable: true,
+  },
+  memory_exhausted: {
+    status: 503,
+    code: 'memory_exhausted',
+    message:
+      "The server's GPU memory ran out while this answer was being written, so it was cut short; the request may be retried.",
+    retriable: true,
+  },
   cancelled: {
     // Not in any RFC, but what proxies and Ollama call a request that was cancelled.
     status: 499,

@@ -30,6 +30,7 @@ export async function relayAnswer(
   const stallTimeoutMs = timeouts.writeStallTimeoutMs;
   let kept = new BodyBuffer(MAX_KEPT_BYTES);
   let bytes = 0;
+  abort.signal.throwIfAborted();
   if (!isHeld) sendHead(forwarding, answer, response);
   try {
     for await (const chunk of chunksOf(answer.body, timeouts.streamIdleTimeoutMs, abort)) {
@@ -38,6 +39,7 @@ export async function relayAnswer(
       if (bytes <= MAX_KEPT_BYTES) kept.append(chunk);
       else kept = new BodyBuffer(0);
       if (isHeld && bytes <= MAX_KEPT_BYTES) continue;
+      abort.signal.throwIfAborted();
       if (!response.headersSent) sendHead(forwarding, answer, response);
       for (const piece of due) await writeOut(response, piece, stallTimeoutMs, abort);
     }

@@ -86,6 +86,8 @@ export async function relayStream(
           return refuseInstead(forwarding, answer, seen.error, response);
         }
         if (bytes.length === 0) continue;
+        // Who was taken back a moment ago must not begin to answer.
+        abort.signal.throwIfAborted();
         sendHead(forwarding, answer, response);
       }
       onTokens(seen.outputTokens);

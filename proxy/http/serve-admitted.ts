@@ -34,14 +34,20 @@ const NOT_FORWARDED: ReadonlySet<string> = new Set([
 
 const UNTOUCHED: Rewrite = { edits: [], changed: [], skipped: [], asksForUsage: false };
 
-/** @throws Fault or ClientGone when it fails; nothing was answered then unless `headersSent` */
+/**
+ * @param requeued how often it was taken back before
+ * @returns whether it was taken back instead, with not a byte answered: it may wait again
+ * @throws Fault or ClientGone when it fails; nothing was answered then unless `headersSent`
+ */
 export async function serveAdmitted(
   parts: GenerationParts,
   talk: Conversation,
   understood: Understood,
   admitted: Admitted,
-): Promise<void> {
+  requeued: number,
+): Promise<'served' | 'taken-back'> {
   const { lease, instance } = admitted;
+  const { attempt, over } = parts.recalls.begin(lease, talk.response, talk.abort);
   try {
     const { scanned, shape } = understood;
     // The engine that was chosen may have its own way with this path.
@@ -60,31 +66,45 @@ export async function serveAdmitted(
       route,
       rewrite,
       onTokens: progress.tokens,
+      abort: attempt,
+      requeued,
     });
     const ended = await forwardGeneration(forwarding, talk.response);
     lease.end();
     if (ended.how === 'complete') progress.complete(ended);
+    return 'served';
   } catch (error) {
     if (error instanceof Fault && error.engineIsFree) lease.end();
+    // It is sent again only once there is room beside its old lease, which counts until its engine
+    // has let go: no memory is promised twice, and where there is none to spare it never runs twice.
+    if (isTakenBack(error) && !talk.response.headersSent) return 'taken-back';
     noteFailure(parts, instance.name, error, talk.response.headersSent);
     throw error;
   } finally {
+    over();
     if (lease.state === 'open') parts.drains.drain(lease);
   }
 }
 
+function isTakenBack(error: unknown): boolean {
+  return error instanceof Fault && error.code === 'taken_back';
+}
+
 function forwardingOf(
   parts: GenerationParts,
-  { id, message, abort }: Conversation,
-  { scanned, shape }: Understood,
+  { id, message }: Conversation,
+  { scanned, shape, disclosedPriority }: Understood,
   sending: {
     readonly admitted: Admitted;
     readonly route: GenerationRoute;
     readonly rewrite: Rewrite;
     readonly onTokens: Forwarding['onTokens'];
+    /** Ends this attempt. */
+    readonly abort: AbortController;
+    readonly requeued: number;
   },
 ): Forwarding {
-  const { admitted, route, rewrite, onTokens } = sending;
+  const { admitted, route, rewrite, onTokens, abort, requeued } = sending;
   const { instance } = admitted;
   const { adapter } = instance;
   const disclosure: Disclosure = {
@@ -95,6 +115,8 @@ function forwardingOf(
     changed: rewrite.changed,
     skipped: rewrite.skipped,
     cacheKey: cacheKeyOf(scanned.body, scanned.object),
+    requeued,
+    priority: disclosedPriority,
   };
   return {
     upstream: parts.upstreamOf(instance.name),
@@ -137,7 +159,7 @@ function rankHeaders({ adapter, rank }: Instance): Readonly<Record<string, strin
   return name === null || rank === null ? {} : { [name]: String(rank) };
 }
 
-/** Counts who ended the request, and looks at once after a backend that failed. */
+/** Counts who ended the request, tells of an overrun, and looks at once after a backend that failed. */
 function noteFailure(
   parts: GenerationParts,
   instance: string,
@@ -146,6 +168,7 @@ function noteFailure(
 ): void {
   if (error instanceof ClientGone) parts.settlement.cancelled('client');
   if (!(error instanceof Fault)) return;
+  if (error.overrun !== null) parts.headrooms.signal(instance, error.overrun);
   switch (error.code) {
     case 'cancelled':
       parts.settlement.cancelled('operator');
@@ -163,6 +186,10 @@ function noteFailure(
       if (answering) parts.settlement.cancelled('backend');
       parts.engines.suspect(instance, error.message);
       return;
+    case 'memory_exhausted':
+      parts.settlement.cancelled('brake');
+      return;
+    case 'taken_back':
     case 'backend_busy':
       return;
   }

@@ -37,7 +37,7 @@ export class Settlement {
     this.#learners = learners;
   }
 
-  cancelled(by: 'client' | 'operator' | 'backend' | 'drain'): void {
+  cancelled(by: 'client' | 'operator' | 'backend' | 'drain' | 'brake'): void {
     this.#metrics.streamCancelled(by);
   }
 

@@ -2,6 +2,7 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ScannedObject } from '../json/types.ts';
+import type { Priority } from '../policy/types.ts';
 import { invalidRequest, type Problem } from './problem.ts';
 
 /** Headers that name a conversation, the most explicit first. */
@@ -25,27 +26,49 @@ export interface SessionName {
   readonly id: string;
 }
 
+/** A key that callers may show, and the highest class it may claim. */
+export interface CallerKey {
+  readonly key: string;
+  readonly maxPriority: Priority;
+}
+
 export class Tenants {
-  readonly #digests: readonly Buffer[];
+  readonly #keys: readonly { readonly digest: Buffer; readonly maxPriority: Priority }[];
+  readonly #maxPriority: Priority;
   readonly #secret = randomBytes(32);
 
-  /** @param apiKeys keys that clients must show one of; none: everybody is one tenant */
-  constructor(apiKeys: readonly string[]) {
-    this.#digests = apiKeys.map(digest);
+  /**
+   * @param apiKeys keys that clients must show one of; none: everybody is one tenant
+   * @param maxPriority the highest class that whoever shows none of them may claim
+   */
+  constructor(apiKeys: readonly CallerKey[], maxPriority: Priority = 'normal') {
+    this.#keys = apiKeys.map(({ key, ...rest }) => ({ digest: digest(key), ...rest }));
+    this.#maxPriority = maxPriority;
   }
 
   get verifies(): boolean {
-    return this.#digests.length > 0;
+    return this.#keys.length > 0;
   }
 
   /** The tenant of a request: an opaque name; null when its key is missing or wrong. */
   tenantOf(headers: IncomingHttpHeaders): string | null {
     if (!this.verifies) return 'anyone';
-    const shown = bearerOf(headers) ?? headerText(headers, 'x-api-key');
-    if (shown === null) return null;
+    const shown = shownKey(headers);
+    if (shown === null || this.#keyOf(shown) === null) return null;
+    return createHmac('sha256', this.#secret).update(shown).digest('base64url');
+  }
+
+  /** The highest class that a request may claim. */
+  maxPriorityOf(headers: IncomingHttpHeaders): Priority {
+    const shown = shownKey(headers);
+    const key = shown === null ? null : this.#keyOf(shown);
+    return key?.maxPriority ?? this.#maxPriority;
+  }
+
+  #keyOf(shown: string) {
+    if (!this.verifies) return null;
     const wanted = digest(shown);
-    const known = this.#digests.some((candidate) => timingSafeEqual(candidate, wanted));
-    return known ? createHmac('sha256', this.#secret).update(shown).digest('base64url') : null;
+    return this.#keys.find((known) => timingSafeEqual(known.digest, wanted)) ?? null;
   }
 
   /** The session a request names, null when it names none. */
@@ -75,6 +98,10 @@ export class Tenants {
 
 export function bearerOf(headers: IncomingHttpHeaders): string | null {
   return /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? null;
+}
+
+function shownKey(headers: IncomingHttpHeaders): string | null {
+  return bearerOf(headers) ?? headerText(headers, 'x-api-key');
 }
 
 function headerText(headers: IncomingHttpHeaders, name: string): string | null {

@@ -1,10 +1,11 @@
 /** From bytes to a request that can be decided on: read, scanned, parsed, its session named. */
 import type { ScannedRequest } from '../../backend-adapters/adapter.ts';
 import { smallValue } from '../json/splice.ts';
-import type { RequestShape } from '../policy/types.ts';
+import type { Priority, RequestShape } from '../policy/types.ts';
 import type { AdmissionRequest } from '../state/judge.ts';
 import { routeIn } from '../state/pools.ts';
 import type { Conversation, GenerationParts } from './generation-parts.ts';
+import { priorityOf } from './priority-header.ts';
 import { invalidRequest, noBackend, type Problem, refusal } from './problem.ts';
 import { type ReadRequest, readBody, refusedUnread } from './read-body.ts';
 import { invite, respondProblem } from './respond.ts';
@@ -14,6 +15,8 @@ export interface Understood {
   readonly scanned: ScannedRequest;
   readonly shape: RequestShape;
   readonly admission: AdmissionRequest;
+  /** The class that holds, where the client asked for one. */
+  readonly disclosedPriority: Priority | null;
 }
 
 /** Reads the body, or answers why it is not read further and gives null. */
@@ -47,6 +50,8 @@ export function understand(
   const spokesman = parts.pools.spokesmanFor(route.path);
   if (spokesman === null) return noBackend();
   const { adapter, facts } = spokesman;
+  const priority = priorityOf(message.headers, parts.tenants.maxPriorityOf(message.headers));
+  if ('status' in priority) return priority;
   const scanned = {
     route: routeIn(adapter, route.path) ?? route,
     body: read.body,
@@ -66,11 +71,14 @@ export function understand(
   return {
     scanned,
     shape,
+    disclosedPriority: priority.disclosed,
     admission: {
       id,
       path: route.path,
       shape,
       session,
+      tenant: tenant ?? '',
+      priority: priority.held,
       neverDegrade: message.headers['x-kvgate-degrade'] === 'never',
       countTokens: parts.promptCounts.counterFor(spokesman, scanned, shape),
     },

@@ -103,6 +103,11 @@ export function leasableBytes(budget: GpuBudget, neighbourBytes: number): number
   return Math.max(0, budget.aloneBytes - Math.max(budget.foreignBytes, neighbourBytes));
 }
 
+/** What of a GPU is never promised to anybody. */
+export function reservedBytes(totalBytes: number, margins: GpuMargins): number {
+  return totalBytes - usableBytes({ ...margins, totalBytes });
+}
+
 function usableBytes(input: GpuMargins & { readonly totalBytes: number }): number {
   return Math.min(
     Math.floor(input.totalBytes * input.gpuMemoryThreshold),

@@ -2,7 +2,7 @@
 import type { Offer, Offers } from './offers.ts';
 import { cutTo, firmCharge, fitsAtOnce } from './offers.ts';
 import { predictWaitMs } from './predict-wait.ts';
-import { fitsEmpty, headroomAfter } from './reserve.ts';
+import { expectedUnits, fitsEmpty, headroomAfter } from './reserve.ts';
 import type { Charge, DecideInput } from './types.ts';
 
 /**
@@ -45,8 +45,10 @@ export function queuedCharge(offer: Offer): Charge {
 /** Milliseconds until the first of these offers is predicted to fit; null when that can't be foreseen. */
 export function queueWaitMs(input: DecideInput, offers: Offers): number | null {
   const candidates = offers.map((offer) => {
-    const { peakUnits, sequences } = queuedCharge(offer);
-    return { instance: offer.instance, wanted: { units: peakUnits, sequences } };
+    const { instance, outputLengths } = offer;
+    const charge = queuedCharge(offer);
+    const units = expectedUnits(instance, charge, outputLengths);
+    return { instance, wanted: { units, sequences: charge.sequences } };
   });
   return predictWaitMs(candidates, offers[0].pool.waiting, input.nowMs);
 }

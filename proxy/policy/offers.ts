@@ -4,6 +4,7 @@
  */
 import { contextTokensOf } from '../memory/charge.ts';
 import { degrade, type EffectiveRequest } from './degrade.ts';
+import type { LengthCurve } from './length-curve.ts';
 import { chargeFor, fitsEmpty, fitsNow } from './reserve.ts';
 import type { Charge, DecideInput, InstanceView, PoolView } from './types.ts';
 
@@ -17,6 +18,8 @@ export interface Offer {
   readonly leastOutputTokens: number;
   readonly full: Charge;
   readonly least: Charge;
+  /** Lengths of outputs like its own; null: not enough is known. */
+  readonly outputLengths: LengthCurve | null;
 }
 
 /** At least one. */
@@ -60,6 +63,7 @@ export function offerOf(input: DecideInput, pool: PoolView, instance: InstanceVi
     leastOutputTokens,
     full: charge(outputTokens),
     least: charge(leastOutputTokens),
+    outputLengths: input.outputLengths,
   };
 }
 
@@ -102,9 +106,11 @@ export function canEverFit(input: DecideInput, offer: Offer): boolean {
   return fitsEmpty(offer.instance, offer.least);
 }
 
-/** A newcomer may not overtake those who wait for the pool. */
+/** There is room, and it may be taken: nobody is before the request who may not be passed by. */
 export function fitsAtOnce(offer: Offer, charge: Charge): boolean {
-  return offer.pool.waiting.length === 0 && fitsNow(offer.instance, charge);
+  const [first] = offer.pool.waiting;
+  if (first !== undefined && first.passable !== true) return false;
+  return fitsNow(offer.instance, charge, offer.outputLengths);
 }
 
 /**

@@ -3,6 +3,7 @@ import { queuedCharge } from './choose.ts';
 import type { Offer, Offers } from './offers.ts';
 import { fillsMissingMaxTokens } from './offers.ts';
 import { higherLevel } from './pressure.ts';
+import { expectedUnits } from './reserve.ts';
 import type {
   AdmitDecision,
   AdmitReason,
@@ -48,12 +49,14 @@ export function queue(
   predictedWaitMs: number | null,
   reason: QueueDecision['reason'],
 ): QueueDecision {
+  const charge = queuedCharge(first);
   return {
     action: 'queue',
     reason,
     pool: first.pool.name,
     predictedWaitMs,
-    charge: queuedCharge(first),
+    charge,
+    wantedUnits: expectedUnits(first.instance, charge, first.outputLengths),
     level: highestLevel([first, ...others]),
     promptTokens: input.promptTokens,
     estimate: input.estimate,

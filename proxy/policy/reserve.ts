@@ -1,9 +1,13 @@
 /**
- * Room: whether a charge fits an instance now, and whether it ever could.
- * Worst-case reserve: every lease counts at the highest it can reach.
+ * Room: whether a charge fits an instance now, and whether it ever could. With
+ * an outlook all requests together must fit at every time to come, but for a
+ * small chance (chance.ts); without one every lease counts at the highest it can reach.
  */
 import { chargeOf } from '../memory/charge.ts';
-import type { Capacity, Charge, InstanceView, RequestShape } from './types.ts';
+import type { KvLayout } from '../memory/kv-layout.ts';
+import type { LengthCurve } from './length-curve.ts';
+import { futureOf } from './request-future.ts';
+import type { Capacity, Charge, InstanceView, Outlook, RequestShape } from './types.ts';
 import { assertNever } from './types.ts';
 
 /** Units that leases may fill; unlimited is Infinity, blind is 0. */
@@ -42,14 +46,21 @@ export function chargeFor(
   );
 }
 
-export interface Occupancy {
-  readonly units: number;
+interface Sequences {
   readonly sequences: number;
+}
+
+export interface Occupancy extends Sequences {
+  readonly units: number;
 }
 
 /** Units and sequences within their limits. A request with more sequences than an instance may ever run is served alone, engine-queued. */
 export function fitsInto(instance: InstanceView, occupied: Occupancy, wanted: Occupancy): boolean {
   if (wanted.units > capacityUnits(instance.capacity) - occupied.units) return false;
+  return mayRun(instance, occupied, wanted);
+}
+
+function mayRun(instance: InstanceView, occupied: Sequences, wanted: Sequences): boolean {
   if (occupied.sequences === 0) return true;
   const limit = Math.min(
     instance.maxSequences ?? Number.POSITIVE_INFINITY,
@@ -58,9 +69,54 @@ export function fitsInto(instance: InstanceView, occupied: Occupancy, wanted: Oc
   return occupied.sequences + wanted.sequences <= limit;
 }
 
-export function fitsNow(instance: InstanceView, charge: Charge): boolean {
-  const occupied = { units: instance.committedUnits, sequences: instance.sequences };
-  return fitsInto(instance, occupied, { units: charge.peakUnits, sequences: charge.sequences });
+/** @param curve lengths of outputs like the request's own; null: only its limit is known */
+export function fitsNow(
+  instance: InstanceView,
+  charge: Charge,
+  curve: LengthCurve | null,
+): boolean {
+  const { outlook, sequences, layout, capacity } = instance;
+  if (outlook === null) {
+    const occupied = { units: instance.committedUnits, sequences };
+    return fitsInto(instance, occupied, { units: charge.peakUnits, sequences: charge.sequences });
+  }
+  if (!mayRun(instance, { sequences }, charge)) return false;
+  const roomUnits = capacityUnits(capacity) - outlook.othersUnits;
+  // Alone it is charged by what it may ever hold, as when it was asked whether it could fit at all.
+  if (charge.peakUnits > roomUnits) return false;
+  const candidate = candidateFuture(layout, charge, outlook, curve);
+  return outlook.future.fits(candidate, roomUnits, outlook.overrunProbability);
+}
+
+/** What the request is expected to hold at its peak; without an outlook the most it may. */
+export function expectedUnits(
+  { layout, outlook }: InstanceView,
+  charge: Charge,
+  curve: LengthCurve | null,
+): number {
+  if (outlook === null) return charge.peakUnits;
+  const { units, runs } = candidateFuture(layout, charge, outlook, curve);
+  return units.reduce((most, held, index) => Math.max(most, held * (runs[index] ?? 0)), 0);
+}
+
+function candidateFuture(
+  layout: KvLayout,
+  charge: Charge,
+  { stepsPerPromptToken, doubt }: Outlook,
+  curve: LengthCurve | null,
+) {
+  return futureOf({
+    layout,
+    charge,
+    generatedTokens: { least: 0, most: 0 },
+    phase: 'prefill',
+    prefillSteps:
+      stepsPerPromptToken === null
+        ? Number.POSITIVE_INFINITY
+        : stepsPerPromptToken * charge.promptTokens,
+    curve,
+    doubt,
+  });
 }
 
 /**

@@ -5,6 +5,8 @@
  */
 import type { Charge } from '../memory/charge.ts';
 import type { KvLayout } from '../memory/kv-layout.ts';
+import type { Future } from './chance.ts';
+import type { LengthCurve } from './length-curve.ts';
 import type { Estimate, RequestShape } from './request.ts';
 
 export { assertNever } from '../memory/assert-never.ts';
@@ -12,6 +14,9 @@ export type { Charge } from '../memory/charge.ts';
 export type { TokenBounds } from '../memory/token-bounds.ts';
 export type { Estimate, OutputForecast, ReasoningEffort, RequestShape } from './request.ts';
 export { REASONING_EFFORTS, sequencesOf } from './request.ts';
+
+/** Classes of requests that wait: the higher one is served more often, none is left out. */
+export type Priority = 'high' | 'normal' | 'low';
 
 export type Level = 'low' | 'medium' | 'high' | 'critical' | 'emergency';
 
@@ -59,8 +64,13 @@ export interface InstanceView {
   readonly name: string;
   readonly layout: KvLayout;
   readonly capacity: Capacity;
-  /** Units promised: the sum of the peaks of live leases, plus what others hold there. */
+  /**
+   * Units promised, plus what others hold there: of live leases the sum of their
+   * peaks, or, with an outlook, the peak of their sum but for the chance that is taken.
+   */
   readonly committedUnits: number;
+  /** How its requests will go on, together; null: each counts with all it may ever hold. */
+  readonly outlook: Outlook | null;
   /** Sequences in flight, of kvgate and of others. */
   readonly sequences: number;
   /** Hard limit of sequences (slots, `max_num_seqs`); null when there is none. */
@@ -72,13 +82,26 @@ export interface InstanceView {
   readonly freeing: readonly Freeing[];
 }
 
+/** What is foreseen of an instance's live leases. */
+export interface Outlook {
+  readonly future: Future;
+  /** What others hold there: it stays. */
+  readonly othersUnits: number;
+  /** Chance that is taken that they come to need more than there is. */
+  readonly overrunProbability: number;
+  /** Decode steps that pass while a token of a prompt is read, at most; null: not known yet. */
+  readonly stepsPerPromptToken: number | null;
+  /** Share of outputs that may run to their limit, whatever was learned: see `doubtOf`. */
+  readonly doubt: number;
+}
+
 export interface PoolView {
   readonly name: string;
   /** The multi-GPU pool that large requests prefer. */
   readonly large: boolean;
   /** Healthy instances only. */
   readonly instances: readonly InstanceView[];
-  /** Requests already waiting for this pool, first come first: a newcomer may not overtake. */
+  /** Those who wait for this pool and are served before the request, in order. */
   readonly waiting: readonly Waiting[];
 }
 
@@ -88,6 +111,11 @@ export interface Waiting {
   readonly sequences: number;
   /** Predicted time from its admission to its end; null when nothing was learned yet. */
   readonly durationMs: number | null;
+  /**
+   * Of the first in line: a newcomer behind it may take what is free, which is
+   * not enough for this one. Left out: nobody may.
+   */
+  readonly passable?: boolean;
 }
 
 /** The session a request belongs to, as accounted before the request. */
@@ -106,6 +134,10 @@ export interface PolicyConfig {
   readonly shrinkFloor: number;
   readonly minOutputTokens: number;
   readonly degrade: 'seed' | 'memory-only' | 'off';
+  /** How much memory a request is taken to need: see chance.ts and reserve.ts. */
+  readonly reserve: 'chance' | 'worst-case';
+  /** The chance of an overrun that is taken; null: by what an overrun does to others. */
+  readonly overrunProbability: number | null;
   readonly admissionOrder: readonly AdmissionStep[];
 }
 
@@ -115,6 +147,8 @@ export interface DecideInput {
   readonly shape: RequestShape;
   /** Goes into the decision as it is; what decides is `promptTokens`. */
   readonly estimate: Estimate;
+  /** Lengths of outputs like its own; null: not enough is known. */
+  readonly outputLengths: LengthCurve | null;
   /** The prompt tokens to decide with: `lo`, `hi` or the exact count. */
   readonly promptTokens: number;
   readonly session: SessionView | null;
@@ -168,6 +202,8 @@ export interface QueueDecision extends DecisionBase {
   readonly pool: string;
   readonly predictedWaitMs: number | null;
   readonly charge: Charge;
+  /** Units that have to be free for it, as far as the wait of those behind it is foreseen. */
+  readonly wantedUnits: number;
 }
 
 export interface RejectDecision extends DecisionBase {

@@ -24,12 +24,16 @@ export type AdmissionResult =
   | { readonly outcome: 'abandoned' };
 
 /** How a wait is counted. */
-export function waitOutcome(exit: QueueExit<AdmissionResult>): 'admitted' | 'rejected' | 'left' {
+export type WaitOutcome = 'admitted' | 'rejected' | 'left' | 'displaced';
+
+export function waitOutcome(exit: QueueExit<AdmissionResult>): WaitOutcome {
   switch (exit.how) {
     case 'served':
       return exit.result.outcome === 'admitted' ? 'admitted' : 'rejected';
     case 'abandoned':
       return 'left';
+    case 'displaced':
+      return 'displaced';
     case 'deadline':
     case 'closed':
       return 'rejected';

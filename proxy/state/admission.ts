@@ -4,35 +4,24 @@
  * nobody can take in between what was found free.
  */
 import { refusalOf } from '../policy/outcomes.ts';
-import { likelyOutputTokens } from '../policy/predict-wait.ts';
 import type {
   AdmitDecision,
   Decision,
   QueueDecision,
   RejectDecision,
+  RejectReason,
   TokenBounds,
 } from '../policy/types.ts';
-import { type AdmissionResult, waitOutcome } from './admission-result.ts';
+import type { Admitted, AdmissionResult } from './admission-result.ts';
 import type { DecisionLog } from './decision-log.ts';
-import type { AdmissionRequest, Judge, JudgeParts, Line } from './judge.ts';
-import type { Ledger } from './ledger.ts';
-import type { Metrics } from './metrics.ts';
+import type { AdmissionRequest } from './judge.ts';
 import { untouched } from './observe.ts';
-import { isServing, type Pools } from './pools.ts';
-import { Queue, type QueueEntry } from './queue.ts';
-import type { Speeds } from './speeds.ts';
+import { isServing } from './pools.ts';
+import { MAX_TAKEN_BACK, waitingAgain } from './resumed.ts';
 import { endInSession, takeLease } from './take-lease.ts';
+import { WaitingRoom, type WaitingRoomParts } from './waiting-room.ts';
 
-interface WaitingRequest {
-  readonly request: AdmissionRequest;
-  readonly bounds: TokenBounds;
-}
-
-export interface AdmissionParts extends JudgeParts {
-  readonly judge: Judge;
-  readonly ledger: Ledger;
-  readonly speeds: Speeds;
-  readonly metrics: Metrics;
+export interface AdmissionParts extends WaitingRoomParts {
   readonly decisionLog: DecisionLog;
   readonly mode: 'enforce' | 'observe';
 }
@@ -42,42 +31,32 @@ const DRAINING_RETRY_MS = 5_000;
 
 export class Admission {
   readonly #parts: AdmissionParts;
-  readonly #queue: Queue<WaitingRequest, AdmissionResult>;
-  readonly #line: Line;
-  #pumping = false;
+  readonly #room: WaitingRoom;
   #closed = false;
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts;
-    const queue = new Queue<WaitingRequest, AdmissionResult>(
-      parts.clock,
-      parts.policy.queueTimeoutMs,
-    );
-    this.#queue = queue;
-    this.#line = {
-      get length() {
-        return queue.length;
-      },
-      waitingFor: (pool) => queue.waitingFor(pool),
-    };
-    parts.ledger.onFreed(() => this.pump());
     parts.ledger.onEnded((lease) => endInSession(parts, lease));
+    this.#room = new WaitingRoom(parts, {
+      admit: (request, decision, queuedMs) => this.#admit(request, decision, decision, queuedMs),
+      reject: (request, decision, queuedMs) => this.#reject(request, decision, queuedMs),
+    });
   }
 
   get queueLength(): number {
-    return this.#queue.length;
+    return this.#room.length;
   }
 
   /** Decides, waits if it must, and returns with a lease or a rejection. */
   async admit(request: AdmissionRequest, signal: AbortSignal): Promise<AdmissionResult> {
     const { judge, mode, pools } = this.#parts;
     let bounds = request.shape.promptTokens;
-    const first = judge.first(request, this.#line);
+    const first = judge.first(request, this.#room.lineFor(request));
     let { decision } = first;
     if (first.countTokens !== null) {
       bounds = (await first.countTokens(signal)) ?? bounds;
       // The world went on meanwhile.
-      decision = judge.decide(request, bounds, this.#line);
+      decision = judge.decide(request, bounds, this.#room.lineFor(request));
     }
     if (signal.aborted) return { outcome: 'abandoned' };
     if (this.#closed) return this.#reject(request, draining(decision), 0);
@@ -91,7 +70,7 @@ export class Admission {
       case 'accept':
       case 'shrink':
       case 'route':
-        return this.#admit(request, decision, decision, 0);
+        return this.#admitAtOnce(request, decision);
       case 'reject':
         return this.#reject(request, decision, 0);
       case 'queue':
@@ -99,30 +78,48 @@ export class Admission {
     }
   }
 
+  /**
+   * Lets a request wait again that was taken back before it had answered: ahead
+   * of everybody, from `resumedRequest`.
+   * @param before as what it was admitted
+   */
+  async readmit(
+    request: AdmissionRequest,
+    before: Admitted,
+    signal: AbortSignal,
+  ): Promise<AdmissionResult> {
+    if (signal.aborted) return { outcome: 'abandoned' };
+    const decision = waitingAgain(before);
+    const queuedMs = this.#parts.clock.nowMs() - this.#cameAtMs(request);
+    if (this.#closed) return this.#reject(request, draining(decision), queuedMs);
+    if ((request.resumed?.times ?? 0) > MAX_TAKEN_BACK) {
+      return this.#reject(request, refusalOf(decision, 'memory_pressure'), queuedMs);
+    }
+    const result = this.#wait(request, decision.estimate.promptTokens, decision, signal);
+    // Another instance may have room at once.
+    this.pump();
+    return result;
+  }
+
   /** The dry run: counts if it must, decides, takes nothing. */
   async explain(request: AdmissionRequest, signal: AbortSignal): Promise<Decision> {
     const { judge } = this.#parts;
-    const { decision, countTokens } = judge.first(request, this.#line);
+    const { decision, countTokens } = judge.first(request, this.#room.lineFor(request));
     if (countTokens === null) return decision;
     const counted = await countTokens(signal);
-    return judge.decide(request, counted ?? request.shape.promptTokens, this.#line);
+    const bounds = counted ?? request.shape.promptTokens;
+    return judge.decide(request, bounds, this.#room.lineFor(request));
   }
 
   /** Admits whoever of the queue fits now: memory was freed, or a reading arrived. */
   pump(): void {
-    if (this.#pumping || this.#queue.length === 0) return;
-    this.#pumping = true;
-    try {
-      this.#queue.pump((entry) => this.#retry(entry));
-    } finally {
-      this.#pumping = false;
-    }
+    this.#room.pump();
   }
 
   /** Sends the queue away and refuses what comes: the process is draining. */
   close(): void {
     this.#closed = true;
-    this.#queue.close();
+    this.#room.close();
   }
 
   async #wait(
@@ -131,54 +128,40 @@ export class Admission {
     decision: QueueDecision,
     signal: AbortSignal,
   ): Promise<AdmissionResult> {
-    const { clock, metrics, judge, speeds, pools } = this.#parts;
-    const { charge, pool } = decision;
-    this.#tell(request, decision, 0, false);
-    const waiting = {
-      units: charge.peakUnits,
-      sequences: charge.sequences,
-      durationMs: speeds.quickestDurationMs(
-        namesIn(pools, pool),
-        charge.promptTokens,
-        likelyOutputTokens(decision),
-      ),
+    const { clock, judge } = this.#parts;
+    const sinceMs = this.#cameAtMs(request);
+    this.#tell(request, decision, clock.nowMs() - sinceMs, false);
+    const exit = await this.#room.wait(request, bounds, decision, signal);
+    const refuse = (reason: RejectReason) => {
+      const now = judge.decide(request, bounds, this.#room.lineFor(request));
+      return this.#reject(request, refusalOf(now, reason), clock.nowMs() - sinceMs);
     };
-    const sinceMs = clock.nowMs();
-    const exit = await this.#queue.wait({ request, bounds }, pool, waiting, signal);
-    const queuedMs = clock.nowMs() - sinceMs;
-    metrics.waitedInQueue(queuedMs / 1000, waitOutcome(exit));
     switch (exit.how) {
       case 'served':
         return exit.result;
       case 'abandoned':
         this.pump();
         return { outcome: 'abandoned' };
-      case 'deadline': {
+      case 'displaced':
+        return refuse('queue_full');
+      case 'deadline':
         // Those behind may need less than the one that gave up.
         this.pump();
-        const now = judge.decide(request, bounds, this.#line);
-        return this.#reject(request, refusalOf(now, 'queue_deadline'), queuedMs);
-      }
+        return refuse('queue_deadline');
       case 'closed':
-        return this.#reject(request, draining(decision), queuedMs);
+        return this.#reject(request, draining(decision), clock.nowMs() - sinceMs);
     }
   }
 
-  /** @returns null when the entry has to wait on */
-  #retry({ item, pool: own, enqueuedAtMs }: QueueEntry<WaitingRequest>): AdmissionResult | null {
-    const { judge, clock } = this.#parts;
-    const { request, bounds } = item;
-    // Whoever is ahead for its own pool has just been tried; those who wait for another are not overtaken.
-    const ahead: Line = {
-      length: 0,
-      waitingFor: (pool) => (pool === own ? [] : this.#queue.waitingFor(pool)),
-    };
-    const decision = judge.decide(request, bounds, ahead);
-    const queuedMs = clock.nowMs() - enqueuedAtMs;
-    if (decision.action === 'queue') return null;
-    if (decision.action !== 'reject') return this.#admit(request, decision, decision, queuedMs);
-    const isFinal = decision.reason === 'never_fits' || decision.reason === 'session_kv_limit';
-    return isFinal ? this.#reject(request, decision, queuedMs) : null;
+  /** Now, unless it was taken back and waits again. */
+  #cameAtMs({ resumed }: AdmissionRequest): number {
+    return resumed?.arrivedAtMs ?? this.#parts.clock.nowMs();
+  }
+
+  #admitAtOnce(request: AdmissionRequest, decision: AdmitDecision): AdmissionResult {
+    const result = this.#admit(request, decision, decision, 0);
+    if (result.outcome === 'admitted') this.#room.admittedAtOnce(request, decision);
+    return result;
   }
 
   #admit(
@@ -207,10 +190,6 @@ export class Admission {
     this.#parts.metrics.decided(decision);
     this.#parts.decisionLog.decided(request, decision, queuedMs, observed);
   }
-}
-
-function namesIn(pools: Pools, pool: string): readonly string[] {
-  return pools.instances.filter((instance) => instance.pool === pool).map(({ name }) => name);
 }
 
 function draining(decision: Decision): RejectDecision {

@@ -7,12 +7,14 @@ import type { EngineProcesses } from './engine-processes.ts';
 import type { GpuMonitor, KnownGpu } from './gpu-monitor.ts';
 import { GpuUse } from './gpu-use.ts';
 import type { Ledger } from './ledger.ts';
+import type { Outlooks } from './outlooks.ts';
 import { isServing, type Pools, type ServingInstance } from './pools.ts';
 
 export interface GpuBudgetsParts {
   readonly gpu: GpuMonitor;
   readonly pools: Pools;
   readonly ledger: Ledger;
+  readonly outlooks: Pick<Outlooks, 'leasedUnits'>;
   readonly processes: EngineProcesses;
 }
 
@@ -25,12 +27,15 @@ export interface TightestBudget {
   readonly leasableBytes: number;
   /** Were nobody else on its GPUs. */
   readonly aloneBytes: number;
+  /** What others hold there beyond all that leases could have filled. */
+  readonly beyondBytes: number;
 }
 
 export class GpuBudgets {
   readonly #gpu: GpuMonitor;
   readonly #pools: Pools;
   readonly #ledger: Ledger;
+  readonly #outlooks: GpuBudgetsParts['outlooks'];
   readonly #processes: EngineProcesses;
   readonly #margins: GpuMargins;
   /** By instance and UUID: what was seen of the GPU while the instance served. */
@@ -38,10 +43,11 @@ export class GpuBudgets {
   /** By instance: the budgets of its GPUs at the latest sample they could all be read in. */
   readonly #latest = new Map<string, readonly PlacedBudget[]>();
 
-  constructor({ gpu, pools, ledger, processes }: GpuBudgetsParts, margins: GpuMargins) {
+  constructor({ gpu, pools, ledger, outlooks, processes }: GpuBudgetsParts, margins: GpuMargins) {
     this.#gpu = gpu;
     this.#pools = pools;
     this.#ledger = ledger;
+    this.#outlooks = outlooks;
     this.#processes = processes;
     this.#margins = margins;
     gpu.onSample(() => this.#sampled());
@@ -56,9 +62,14 @@ export class GpuBudgets {
   tightest({ name }: ServingInstance): TightestBudget | null {
     const budgets = this.#latest.get(name) ?? [];
     if (budgets.length === 0) return null;
+    const neighbours = budgets.map(({ uuid }) => this.#neighbourBytes(name, uuid));
     return {
       leasableBytes: Math.min(
-        ...budgets.map((budget) => leasableBytes(budget, this.#neighbourBytes(name, budget.uuid))),
+        ...budgets.map((budget, index) => leasableBytes(budget, neighbours[index] ?? 0)),
+      ),
+      beyondBytes: Math.max(
+        0,
+        ...budgets.map(({ foreignBytes, aloneBytes }) => foreignBytes - aloneBytes),
       ),
       aloneBytes: Math.min(...budgets.map(({ aloneBytes }) => aloneBytes)),
     };
@@ -96,8 +107,8 @@ export class GpuBudgets {
     for (const other of this.#pools.instances) {
       if (other.name === name || other.facts?.layout.model !== 'dynamic') continue;
       if (!this.#gpu.uuidsOf(other.name).includes(uuid)) continue;
-      const { committedUnits, heldHighWaterUnits } = this.#ledger.totals(other.name);
-      bytes += Math.max(committedUnits, heldHighWaterUnits);
+      const { heldHighWaterUnits } = this.#ledger.totals(other.name);
+      bytes += Math.max(this.#outlooks.leasedUnits(other.name), heldHighWaterUnits);
     }
     return bytes;
   }

@@ -9,6 +9,7 @@ import type {
   DecideInput,
   Decision,
   PolicyConfig,
+  Priority,
   RequestShape,
   TokenBounds,
   Waiting,
@@ -18,6 +19,7 @@ import type { CountPrompt } from './counts/prompt-counts.ts';
 import type { LengthForecasts } from './lengths/length-forecasts.ts';
 import type { Log } from './log.ts';
 import { isServing, type Pools, type ServingInstance } from './pools.ts';
+import type { Resumed } from './resumed.ts';
 import type { Sessions } from './sessions.ts';
 import type { Views } from './views.ts';
 
@@ -29,6 +31,11 @@ export interface AdmissionRequest {
   /** `key` tells sessions apart and includes the tenant; `id` is what the client sent. */
   readonly session: { readonly key: string; readonly id: string } | null;
   readonly neverDegrade: boolean;
+  /** Whose request it is: those who wait are served fairly by tenant. Opaque, never logged. */
+  readonly tenant: string;
+  readonly priority: Priority;
+  /** It was taken back from an engine; left out where it was not. */
+  readonly resumed?: Resumed;
   /** Counts the prompt, exactly where that can be had; null where nobody can. */
   readonly countTokens: CountPrompt | null;
 }
@@ -96,6 +103,7 @@ export class Judge {
     return {
       shape: request.shape,
       estimate: { promptTokens: bounds, outputTokens },
+      outputLengths: lengths.curveFor(request.shape, request.path, bounds),
       promptTokens: bounds.hi,
       session: request.session === null ? null : sessions.view(request.session.key),
       neverDegrade: request.neverDegrade,

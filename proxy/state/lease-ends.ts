@@ -1,10 +1,19 @@
 /**
- * When a live lease is likely to end: at the median of the outputs that were
- * longer than what it has produced, at its instance's speed.
+ * When a live lease is likely to end, at its instance's speed: as the outputs
+ * did that were longer than what it has produced.
  */
+import { lengthAt } from '../policy/length-curve.ts';
 import type { Lease } from './lease.ts';
 import type { LengthForecasts } from './lengths/length-forecasts.ts';
 import type { Speeds } from './speeds.ts';
+
+/**
+ * Each lease is taken to end in equal parts at these shares of such outputs:
+ * of many leases about so many end by then, which no single moment would tell.
+ */
+const SHARES = [0.1, 0.3, 0.5, 0.7, 0.9] as const;
+/** The last of several sequences is what ends the lease. */
+const SHARE_OF_SEVERAL = [0.95] as const;
 
 export class LeaseEnds {
   readonly #speeds: Speeds;
@@ -15,21 +24,28 @@ export class LeaseEnds {
     this.#lengths = lengths;
   }
 
-  /** May be past: then the prediction was wrong. null before the instance's speed is known. */
-  predictedMs(lease: Lease, nowMs: number): number | null {
+  /** Moments of equal parts of it; a part may be past: its prediction was wrong. null before the instance's speed is known. */
+  predictedMs(lease: Lease, nowMs: number): readonly number[] | null {
     const { instance, charge, takenAtMs, lengthKey } = lease.terms;
     const producedTokens = this.#producedTokens(lease, nowMs);
-    // The last of several sequences is what ends it.
-    const share = charge.sequences > 1 ? 0.95 : 0.5;
-    const likelyTokens =
-      lengthKey === undefined ? null : this.#lengths.likelyTokens(lengthKey, share, producedTokens);
-    const outputTokens = Math.min(charge.outputTokens, likelyTokens ?? charge.outputTokens);
-    if (producedTokens === 0) {
-      const ms = this.#speeds.durationMs(instance, charge.promptTokens, outputTokens);
-      return ms === null ? null : takenAtMs + ms;
+    const curve = lengthKey === undefined ? null : this.#lengths.curveOf(lengthKey, producedTokens);
+    const shares = charge.sequences > 1 ? SHARE_OF_SEVERAL : SHARES;
+    const lengths =
+      curve === null
+        ? [charge.outputTokens]
+        : shares.map((share) =>
+            Math.min(charge.outputTokens, lengthAt(curve, share, producedTokens)),
+          );
+    const started = producedTokens > 0;
+    const fromMs = started ? nowMs : takenAtMs;
+    const prompt = started ? 0 : charge.promptTokens;
+    const ends: number[] = [];
+    for (const tokens of lengths) {
+      const ms = this.#speeds.durationMs(instance, prompt, tokens - producedTokens);
+      if (ms === null) return null;
+      ends.push(fromMs + ms);
     }
-    const ms = this.#speeds.durationMs(instance, 0, outputTokens - producedTokens);
-    return ms === null ? null : nowMs + ms;
+    return ends;
   }
 
   /**

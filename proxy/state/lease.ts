@@ -79,10 +79,14 @@ export class Lease {
     const held = heldUnits(layout, charge, 'decode', this.#generatedTokens);
     const committed = Math.max(charge.finalUnits, held);
     const freed = this.#committedUnits > committed;
-    this.#ledger.moved(this, committed - this.#committedUnits, held - this.#heldUnits);
+    const heldDelta = held - this.#heldUnits;
+    this.#ledger.moved(this, committed - this.#committedUnits, heldDelta);
+    const isFirst = !this.#firstTokenSeen;
     this.#firstTokenSeen = true;
     this.#committedUnits = committed;
     this.#heldUnits = held;
+    if (isFirst) this.#ledger.turned(this, 'first_token');
+    this.#ledger.grown(this, heldDelta);
     if (freed) this.#ledger.freed(this.terms.instance);
   }
 
@@ -91,6 +95,7 @@ export class Lease {
     if (this.#state !== 'open') return;
     this.#state = 'draining';
     this.#drainingSinceMs = nowMs;
+    this.#ledger.turned(this, 'drained');
   }
 
   /** The engine has let go. @returns false when the lease had ended before. */
@@ -107,7 +112,9 @@ export class Lease {
 
 /** What a lease may ask of the ledger it belongs to. */
 export interface LeaseBook {
+  turned(lease: Lease, turn: 'first_token' | 'drained'): void;
   moved(lease: Lease, committedDelta: number, heldDelta: number): void;
+  grown(lease: Lease, heldDelta: number): void;
   freed(instance: string): void;
   remove(lease: Lease): void;
   endedTwice(): void;

@@ -11,6 +11,9 @@ export interface InstanceTotals {
   readonly sequences: number;
 }
 
+/** What turns the course of a lease. */
+export type LeaseTurn = 'taken' | 'first_token' | 'drained' | 'ended';
+
 interface MutableTotals {
   committedUnits: number;
   heldUnits: number;
@@ -22,11 +25,17 @@ interface MutableTotals {
 export class Ledger {
   readonly #totals = new Map<string, MutableTotals>();
   readonly #freedListeners: ((instance: string) => void)[] = [];
+  readonly #turnListeners: ((lease: Lease, turn: LeaseTurn) => void)[] = [];
+  readonly #grownListeners: ((lease: Lease, heldDelta: number) => void)[] = [];
   readonly #endedListeners: ((lease: Lease) => void)[] = [];
   readonly #endedTwiceListeners: (() => void)[] = [];
   readonly #book: LeaseBook = {
     moved: (lease, committed, held) => this.#move(lease, committed, held, 0),
     freed: (instance) => this.#announce(instance),
+    turned: (lease, turn) => this.#turned(lease, turn),
+    grown: (lease, heldDelta) => {
+      for (const listener of this.#grownListeners) listener(lease, heldDelta);
+    },
     remove: (lease) => this.#remove(lease),
     endedTwice: () => {
       for (const listener of this.#endedTwiceListeners) listener();
@@ -38,6 +47,7 @@ export class Ledger {
     const lease = new Lease(terms, this.#book);
     this.#of(terms.instance).leases.add(lease);
     this.#move(lease, lease.committedUnits, lease.heldUnits, terms.charge.sequences);
+    this.#turned(lease, 'taken');
     return lease;
   }
 
@@ -71,6 +81,16 @@ export class Ledger {
   /** Calls back whenever an instance has more room than before. */
   onFreed(listener: (instance: string) => void): void {
     this.#freedListeners.push(listener);
+  }
+
+  /** Calls back at each turn of a lease. */
+  onTurn(listener: (lease: Lease, turn: LeaseTurn) => void): void {
+    this.#turnListeners.push(listener);
+  }
+
+  /** Calls back when more was generated, with the units by which what the lease holds has changed. */
+  onGrown(listener: (lease: Lease, heldDelta: number) => void): void {
+    this.#grownListeners.push(listener);
   }
 
   /** Calls back once for each lease, when the engine has let go of it. */
@@ -109,8 +129,13 @@ export class Ledger {
     const { instance, charge } = lease.terms;
     this.#of(instance).leases.delete(lease);
     this.#move(lease, -lease.committedUnits, -lease.heldUnits, -charge.sequences);
+    this.#turned(lease, 'ended');
     for (const listener of this.#endedListeners) listener(lease);
     this.#announce(instance);
+  }
+
+  #turned(lease: Lease, turn: LeaseTurn): void {
+    for (const listener of this.#turnListeners) listener(lease, turn);
   }
 
   #announce(instance: string): void {

@@ -2,7 +2,11 @@
  * What the rooms count, in their own words. No method takes a session, a
  * tenant or a request: a metric has few label values, or it is a leak.
  */
-import type { Decision, Level, TokenBounds } from '../policy/types.ts';
+import type { Decision, Level, Priority, TokenBounds } from '../policy/types.ts';
+import type { WaitOutcome } from './admission-result.ts';
+import type { BrakeAction } from './brake-effects.ts';
+import type { HeadroomCause } from './headrooms.ts';
+import type { EvictionReason } from './sessions.ts';
 
 /** Which model at which instance. An unknown tag is an empty string, as Prometheus has it. */
 export interface InstanceTags {
@@ -25,7 +29,9 @@ export interface Metrics {
   }): void;
   /** The level changed something about a request. */
   degraded(level: Level, tags: InstanceTags): void;
-  waitedInQueue(seconds: number, outcome: 'admitted' | 'rejected' | 'left'): void;
+  waitedInQueue(seconds: number, outcome: WaitOutcome, priority: Priority): void;
+  /** A wait that was predicted has ended with admission. */
+  waitPredicted(wait: { readonly predictedMs: number; readonly realMs: number }): void;
   observeTtft(seconds: number, tags: InstanceTags): void;
   /** Between two events of a stream that carry tokens. */
   observeInterToken(seconds: number, tags: InstanceTags): void;
@@ -44,8 +50,12 @@ export interface Metrics {
   outputForecast(covered: boolean, tags: InstanceTags): void;
   /** A second end of one lease: harmless, and a bug. */
   leaseEndedTwice(): void;
-  sessionEvicted(reason: 'idle' | 'lru'): void;
-  streamCancelled(by: 'client' | 'operator' | 'backend' | 'drain'): void;
+  sessionEvicted(reason: EvictionReason): void;
+  /** The share of an instance's capacity that leases may fill has changed. */
+  headroomMoved(cause: HeadroomCause, tags: InstanceTags): void;
+  streamCancelled(by: 'client' | 'operator' | 'backend' | 'drain' | 'brake'): void;
+  /** The emergency brake has made a request go. */
+  brakeActed(action: BrakeAction, tags: InstanceTags): void;
 }
 
 /** State as it is when metrics are read. What is unknown is null, and has no sample. */
@@ -71,6 +81,10 @@ export interface InstanceSample extends InstanceTags {
   readonly reservedBytes: number | null;
   readonly usedBytes: number | null;
   readonly capacityBytes: number | null;
+  /** Share of the capacity that leases may fill together; 1: all of it. */
+  readonly headroomShare: number;
+  /** Whether its emergency brake is on: nothing is admitted to it. */
+  readonly braking: boolean;
   /** Whether what the engine shows is not explained by the model of its memory. */
   readonly calibrationAlarm: boolean | null;
 }

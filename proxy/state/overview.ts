@@ -2,14 +2,17 @@
 import { unitBytes } from '../memory/charge.ts';
 import { capacityUnits } from '../policy/reserve.ts';
 import type { Admission } from './admission.ts';
+import type { Brake } from './brake.ts';
 import type { Calibration, CalibrationView } from './calibration.ts';
 import type { Capacities } from './capacities.ts';
 import type { Clock } from './clock.ts';
 import type { GpuMonitor } from './gpu-monitor.ts';
+import type { Headrooms } from './headrooms.ts';
 import { tagsOf } from './instance-tags.ts';
 import type { Ledger } from './ledger.ts';
 import type { Levels } from './levels.ts';
 import type { InstanceSample, MetricsSnapshot } from './metrics.ts';
+import type { Outlooks } from './outlooks.ts';
 import { type Instance, isServing, type Pools } from './pools.ts';
 import type { Sessions } from './sessions.ts';
 import type { Views } from './views.ts';
@@ -21,6 +24,9 @@ export interface OverviewParts {
   readonly capacities: Capacities;
   readonly calibration: Pick<Calibration, 'of'>;
   readonly levels: Levels;
+  readonly headrooms: Pick<Headrooms, 'shareOf'>;
+  readonly outlooks: Pick<Outlooks, 'leasedUnits'>;
+  readonly brake: Pick<Brake, 'isOn'>;
   readonly sessions: Sessions;
   readonly views: Views;
   readonly clock: Clock;
@@ -80,9 +86,10 @@ export class Overview {
   }
 
   #instance(instance: Instance): InstanceOverview {
-    const { ledger, capacities, calibration, levels, views } = this.#parts;
+    const { ledger, capacities, calibration, levels, headrooms, outlooks, brake, views } = this.#parts;
     const calibrated = calibration.of(instance.name);
     const totals = ledger.totals(instance.name);
+    const leasedUnits = outlooks.leasedUnits(instance.name);
     const serving = isServing(instance) ? instance : null;
     const capacity = serving === null ? null : capacities.of(serving);
     const units = capacity === null || !('units' in capacity) ? null : capacityUnits(capacity);
@@ -98,11 +105,13 @@ export class Overview {
       memoryModel: serving?.facts.layout.model ?? null,
       level: levels.level(instance.name),
       pressure: levels.pressure(instance.name),
+      headroomShare: headrooms.shareOf(instance.name),
+      braking: brake.isOn(instance.name),
       capacity: capacity === null ? null : describeCapacity(capacity),
       capacityUnits: units,
       capacityBytes: bytes(units),
-      committedUnits: totals.committedUnits,
-      reservedBytes: bytes(totals.committedUnits),
+      committedUnits: leasedUnits,
+      reservedBytes: bytes(leasedUnits),
       heldUnits: totals.heldUnits,
       usedBytes: bytes(totals.heldUnits),
       othersUnits: serving === null ? null : views.others(serving).units,

@@ -8,7 +8,7 @@ import { LRUCache } from 'lru-cache';
 import { sessionKvBytes } from '../policy/session-rules.ts';
 import type { SessionView } from '../policy/types.ts';
 
-export type EvictionReason = 'idle' | 'lru';
+export type EvictionReason = 'idle' | 'lru' | 'pressure';
 
 export interface SessionLimits {
   readonly maxIdleBytes: number;
@@ -16,9 +16,19 @@ export interface SessionLimits {
   readonly maxIdleSessions: number;
 }
 
+/** What an engine is asked to let go of. */
+export interface ReleasedSession {
+  readonly key: string;
+  /** The one that holds its prefix. */
+  readonly instance: string;
+  readonly kvBytes: number;
+}
+
 interface Session {
   /** The id as the client gave it, for the operator's eyes only. */
   readonly id: string;
+  /** Where its prefix is resident; null: nowhere. */
+  instance: string | null;
   liveBytes: number;
   liveRequests: number;
   residentBytes: number;
@@ -42,19 +52,23 @@ export class Sessions {
   readonly #live = new Map<string, Session>();
   readonly #idle: LRUCache<string, Session>;
   readonly #onEvicted: (id: string, kvBytes: number, reason: EvictionReason) => void;
+  readonly #release: (session: ReleasedSession) => void;
   #idleBytes = 0;
 
+  /** @param release frees at the engine what an evicted session left there, where that can be done */
   constructor(
     limits: SessionLimits,
     onEvicted: (id: string, kvBytes: number, reason: EvictionReason) => void,
+    release: (session: ReleasedSession) => void = () => {},
   ) {
     this.#limits = limits;
     this.#onEvicted = onEvicted;
+    this.#release = release;
     this.#idle = new LRUCache({
       max: limits.maxIdleSessions,
-      dispose: (session, _key, reason) => {
+      dispose: (session, key, reason) => {
         this.#idleBytes -= session.residentBytes;
-        if (reason === 'evict') this.#onEvicted(session.id, session.residentBytes, 'lru');
+        if (reason === 'evict') this.#gone(key, session, 'lru');
       },
     });
   }
@@ -70,6 +84,7 @@ export class Sessions {
   begin(key: string, id: string, kvBytes: number, nowMs: number): void {
     const session = this.#wake(key) ?? {
       id,
+      instance: null,
       liveBytes: 0,
       liveRequests: 0,
       residentBytes: 0,
@@ -88,13 +103,21 @@ export class Sessions {
    * A request of the session is over.
    * @param kvBytes what it began with
    * @param residentBytes KV of its blocks that the engine keeps for reuse, 0 where it frees them
+   * @param instance that served it
    */
-  end(key: string, kvBytes: number, residentBytes: number, nowMs: number): void {
+  end(
+    key: string,
+    kvBytes: number,
+    residentBytes: number,
+    nowMs: number,
+    instance: string | null = null,
+  ): void {
     const session = this.#live.get(key);
     if (session === undefined) return;
     session.liveBytes -= kvBytes;
     session.liveRequests -= 1;
     session.residentBytes = Math.max(session.residentBytes, residentBytes);
+    if (residentBytes > 0) session.instance = instance;
     session.lastUsedMs = nowMs;
     if (session.liveRequests > 0) return;
     this.#live.delete(key);
@@ -106,6 +129,25 @@ export class Sessions {
   /** Drops sessions idle for longer than allowed. */
   sweep(nowMs: number): void {
     this.#evictWhile('idle', (oldest) => nowMs - oldest.lastUsedMs >= this.#limits.idleMs);
+  }
+
+  /**
+   * Drops idle sessions that are resident on an instance, least recently used
+   * first, until they held so many bytes together. Live ones stay.
+   * @returns the bytes that the dropped ones held
+   */
+  evictFor(bytes: number, instance: string, reason: EvictionReason): number {
+    const leaving: (readonly [string, Session])[] = [];
+    let leavingBytes = 0;
+    for (const key of this.#idle.rkeys()) {
+      if (leavingBytes >= bytes) break;
+      const session = this.#idle.peek(key);
+      if (session?.instance !== instance) continue;
+      leaving.push([key, session]);
+      leavingBytes += session.residentBytes;
+    }
+    for (const [key, session] of leaving) this.#evict(key, session, reason);
+    return leavingBytes;
   }
 
   get active(): number {
@@ -155,8 +197,12 @@ export class Sessions {
   }
 
   #evict(key: string, session: Session, reason: EvictionReason): void {
-    const kvBytes = session.residentBytes;
     this.#idle.delete(key);
-    this.#onEvicted(session.id, kvBytes, reason);
+    this.#gone(key, session, reason);
+  }
+
+  #gone(key: string, { id, instance, residentBytes }: Session, reason: EvictionReason): void {
+    this.#onEvicted(id, residentBytes, reason);
+    if (instance !== null) this.#release({ key, instance, kvBytes: residentBytes });
   }
 }

@@ -1,10 +1,13 @@
 /** How fast each instance reads prompts and writes tokens, smoothed over what was seen lately. */
 
 const SMOOTHING = 0.2;
+const FORGETTING = 0.01;
 
 interface Speed {
   prefillMsPerToken: number | null;
   decodeMsPerToken: number | null;
+  /** The fastest that was seen lately: it is forgotten slowly. */
+  fastestMsPerToken: number | null;
 }
 
 export interface Timing {
@@ -28,7 +31,10 @@ export class Speeds {
     // An answer that is there with its first token tells nothing of those after it.
     if (outputTokens <= (ttftMs === null ? 0 : 1)) return;
     const decodeMs = Math.max(0, totalMs - prefillMs);
-    speed.decodeMsPerToken = smoothed(speed.decodeMsPerToken, decodeMs / outputTokens);
+    const msPerToken = decodeMs / outputTokens;
+    speed.decodeMsPerToken = smoothed(speed.decodeMsPerToken, msPerToken);
+    const fastest = speed.fastestMsPerToken ?? msPerToken;
+    speed.fastestMsPerToken = Math.min(msPerToken, fastest + FORGETTING * (msPerToken - fastest));
   }
 
   /** Predicted time from forwarding to the last token; null before anything was learned. */
@@ -58,10 +64,31 @@ export class Speeds {
     return Math.max(0, Math.floor(decodingMs / decodeMsPerToken));
   }
 
+  /** The most output that may exist so long after forwarding, at the fastest speed seen; all, before one was. */
+  mostOutputTokensAfter(instance: string, elapsedMs: number): number {
+    const { fastestMsPerToken } = this.#of(instance);
+    if (fastestMsPerToken === null || fastestMsPerToken <= 0) return Number.POSITIVE_INFINITY;
+    return Math.max(0, Math.ceil(elapsedMs / fastestMsPerToken));
+  }
+
+  /** Milliseconds of a decode step; null before anything was learned. */
+  stepMs(instance: string): number | null {
+    return this.#of(instance).decodeMsPerToken;
+  }
+
+  /** Decode steps in the time that a token of a prompt takes; null before anything was learned. */
+  stepsPerPromptToken(instance: string): number | null {
+    const { prefillMsPerToken, decodeMsPerToken } = this.#of(instance);
+    if (prefillMsPerToken === null || decodeMsPerToken === null || decodeMsPerToken <= 0) {
+      return null;
+    }
+    return prefillMsPerToken / decodeMsPerToken;
+  }
+
   #of(instance: string): Speed {
     const known = this.#speeds.get(instance);
     if (known !== undefined) return known;
-    const fresh = { prefillMsPerToken: null, decodeMsPerToken: null };
+    const fresh = { prefillMsPerToken: null, decodeMsPerToken: null, fastestMsPerToken: null };
     this.#speeds.set(instance, fresh);
     return fresh;
   }

@@ -41,8 +41,8 @@ export function takeLease(
 
 /** The session's side of a lease that has ended. */
 export function endInSession({ sessions, clock }: LeaseRooms, lease: Lease): void {
-  const { layout, charge, sessionKey } = lease.terms;
+  const { layout, charge, sessionKey, instance } = lease.terms;
   if (sessionKey === null) return;
   const residentBytes = residentKvBytes(layout, charge, lease.generatedTokens);
-  sessions.end(sessionKey, charge.kvBytes ?? 0, residentBytes, clock.nowMs());
+  sessions.end(sessionKey, charge.kvBytes ?? 0, residentBytes, clock.nowMs(), instance);
 }

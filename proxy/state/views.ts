@@ -1,5 +1,7 @@
 /** The world as a decision sees it: snapshots of pools, ledger, levels and queue at one moment. */
+import { capacityUnits } from '../policy/reserve.ts';
 import type { Freeing, InstanceView, PoolView, Waiting } from '../policy/types.ts';
+import type { Brake } from './brake.ts';
 import type { Capacities } from './capacities.ts';
 import type { Clock } from './clock.ts';
 import type { Lease } from './lease.ts';
@@ -7,6 +9,7 @@ import { LeaseEnds } from './lease-ends.ts';
 import type { Ledger } from './ledger.ts';
 import type { LengthForecasts } from './lengths/length-forecasts.ts';
 import type { Levels } from './levels.ts';
+import type { Outlooks } from './outlooks.ts';
 import { isServing, type Pools, routeIn, type ServingInstance } from './pools.ts';
 import type { Speeds } from './speeds.ts';
 
@@ -21,6 +24,8 @@ export interface ViewsParts {
   readonly ledger: Ledger;
   readonly capacities: Capacities;
   readonly levels: Levels;
+  readonly outlooks: Outlooks;
+  readonly brake: Pick<Brake, 'isOn'>;
   readonly speeds: Speeds;
   readonly lengths: LengthForecasts;
   readonly clock: Clock;
@@ -32,14 +37,19 @@ export class Views {
   readonly #capacities: Capacities;
   readonly #levels: Levels;
   readonly #ends: LeaseEnds;
+  readonly #outlooks: Outlooks;
+  readonly #brake: ViewsParts['brake'];
   readonly #clock: Clock;
 
-  constructor({ pools, ledger, capacities, levels, speeds, lengths, clock }: ViewsParts) {
+  constructor(parts: ViewsParts) {
+    const { pools, ledger, capacities, levels, outlooks, brake, speeds, lengths, clock } = parts;
     this.#pools = pools;
     this.#ledger = ledger;
     this.#capacities = capacities;
     this.#levels = levels;
     this.#ends = new LeaseEnds(speeds, lengths);
+    this.#outlooks = outlooks;
+    this.#brake = brake;
     this.#clock = clock;
   }
 
@@ -63,16 +73,34 @@ export class Views {
     const { name } = instance;
     const totals = this.#ledger.totals(name);
     const others = this.others(instance);
+    const capacity = this.#capacities.of(instance);
+    const outlook = this.#outlooks.of(instance, capacityUnits(capacity), others.units);
+    // Most decisions ask for neither, and both cost more than all the rest.
+    let leasedUnits: number | null = null;
+    let freeing: readonly Freeing[] | null = null;
+    const leased = () => {
+      leasedUnits ??= outlook === null ? totals.committedUnits : this.#outlooks.leasedUnits(name);
+      return leasedUnits;
+    };
+    const sequences = totals.sequences + others.sequences;
+    const freeingNow = () => this.#freeingOf(name, outlook === null ? null : leased());
     return {
       name,
       layout: instance.facts.layout,
-      capacity: this.#capacities.of(instance),
-      committedUnits: totals.committedUnits + others.units,
-      sequences: totals.sequences + others.sequences,
+      capacity,
+      get committedUnits() {
+        return leased() + others.units;
+      },
+      outlook,
+      sequences,
       maxSequences: instance.latest?.reading.maxSequences ?? null,
-      concurrencyCap: this.#levels.concurrencyCap(name),
+      // While the brake is on nobody is added to those who run.
+      concurrencyCap: this.#brake.isOn(name) ? sequences : this.#levels.concurrencyCap(name),
       level: this.#levels.level(name),
-      freeing: [...this.#ledger.leases(name)].map((lease) => this.#freeing(lease)),
+      get freeing() {
+        freeing ??= freeingNow();
+        return freeing;
+      },
     };
   }
 
@@ -89,23 +117,52 @@ export class Views {
 
   /** Takes the newest pressure of an instance into its level, and returns the level before and after. */
   refreshLevel(instance: ServingInstance) {
+    const others = this.others(instance);
     const signal = {
       memoryModel: instance.facts.layout.model === 'dynamic' ? 'dynamic' : 'pool',
-      pressure: this.#capacities.pressureOf(instance, this.others(instance).units),
+      pressure: this.#capacities.pressureOf(
+        instance,
+        others.units,
+        this.#forecastUnits(instance, others),
+      ),
       preemptions: instance.latest?.reading.preemptions ?? null,
       sequences: this.#ledger.totals(instance.name).sequences,
     } as const;
     return this.#levels.observe(instance.name, signal, this.#clock.nowMs());
   }
 
-  #freeing(lease: Lease): Freeing {
-    const { charge } = lease.terms;
-    const endMs = this.#ends.predictedMs(lease, this.#clock.nowMs());
-    return {
+  /** The most that live leases are expected to hold at a time. */
+  #forecastUnits(instance: ServingInstance, others: Others): number {
+    const { committedUnits, heldUnits } = this.#ledger.totals(instance.name);
+    const capacity = capacityUnits(this.#capacities.of(instance));
+    const outlook = this.#outlooks.of(instance, capacity, others.units);
+    return outlook === null
+      ? committedUnits
+      : Math.max(heldUnits, outlook.future.expectedPeakUnits);
+  }
+
+  /** @param sharedUnits what the leases are foreseen to need together; null: each what it was promised */
+  #freeingOf(name: string, sharedUnits: number | null): readonly Freeing[] {
+    const { heldUnits } = this.#ledger.totals(name);
+    const perHeldUnit = sharedUnits === null || heldUnits === 0 ? null : sharedUnits / heldUnits;
+    return [...this.#ledger.leases(name)].flatMap((lease) =>
+      this.#partsOf(
+        lease,
+        perHeldUnit === null ? lease.committedUnits : perHeldUnit * lease.heldUnits,
+      ),
+    );
+  }
+
+  #partsOf(lease: Lease, units: number): readonly Freeing[] {
+    const nowMs = this.#clock.nowMs();
+    const { sequences } = lease.terms.charge;
+    const ends = this.#ends.predictedMs(lease, nowMs);
+    if (ends === null) return [{ atMs: null, units, sequences }];
+    return ends.map((atMs) => ({
       // Overdue: its prediction was wrong, and there is no better one.
-      atMs: endMs === null || endMs <= this.#clock.nowMs() ? null : endMs,
-      units: lease.committedUnits,
-      sequences: charge.sequences,
-    };
+      atMs: atMs <= nowMs ? null : atMs,
+      units: units / ends.length,
+      sequences: sequences / ends.length,
+    }));
   }
 }

@@ -7,6 +7,7 @@ const TTFT_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7, 10, 20, 30, 60, 120];
 const INTER_TOKEN_BUCKETS = [0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2.5];
 const END_TO_END_BUCKETS = [0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600];
 const WAIT_BUCKETS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120];
+const WAIT_ERROR_BUCKETS = [0.05, 0.1, 0.25, 0.5, 0.75, 1, 2, 5, 10, 50];
 /** 1 MiB to 64 GiB. */
 const KV_BUCKETS = Array.from({ length: 9 }, (_, step) => 2 ** (20 + 2 * step));
 /** Below 0 the estimate was too small. */
@@ -52,14 +53,29 @@ export function createInstruments() {
         'Requests that took more KV memory than estimated.',
         MODEL,
       ),
+      headroomMoves: counter('kvgate_headroom_moves_total', 'Moves of the headroom.', [
+        'cause',
+        ...MODEL,
+      ]),
       evictions: counter('kvgate_session_evictions_total', 'Idle sessions dropped.', ['reason']),
       cancelled: counter('kvgate_streams_cancelled_total', 'Streams ended early.', ['by']),
+      brakeActions: counter(
+        'kvgate_brake_actions_total',
+        'Requests that the emergency brake took back or ended.',
+        ['action', ...MODEL],
+      ),
       doubleEnds: counter('kvgate_lease_double_end_total', 'Leases ended twice: a bug.'),
       queueWait: histogram(
         'kvgate_queue_wait_seconds',
         'Time in the queue.',
-        ['outcome'],
+        ['outcome', 'priority'],
         WAIT_BUCKETS,
+      ),
+      waitError: histogram(
+        'kvgate_queue_wait_error_ratio',
+        'Predicted wait of an admitted request against its real one: difference over the real one, or over 0.1 s where that was shorter.',
+        [],
+        WAIT_ERROR_BUCKETS,
       ),
       ttft: histogram('kvgate_ttft_seconds', 'Time to the first token.', MODEL, TTFT_BUCKETS),
       interToken: histogram(
@@ -107,6 +123,12 @@ export function createInstruments() {
     mirrors: {
       pressure: gauge('memory_pressure_gauge', 'KV memory pressure, 1 is full.', MODEL),
       level: gauge('kvgate_level', 'Level, 0 low to 4 emergency.', MODEL),
+      headroom: gauge(
+        'kvgate_headroom_share',
+        'Share of the capacity that requests may fill together.',
+        MODEL,
+      ),
+      braking: gauge('kvgate_braking', 'Whether the emergency brake is on.', MODEL),
       up: gauge('kvgate_backend_up', 'Whether the backend answers.', MODEL),
       reserved: gauge('kvgate_kv_reserved_bytes', 'KV memory promised to requests.', MODEL),
       used: gauge('kvgate_kv_used_bytes', 'KV memory in use.', MODEL),

@@ -83,7 +83,6 @@ describe('what is not on the list is 404, and the backend sees nothing of it', (
     ['POST', '/v1/models'],
     ['POST', '/lora-adapters'],
     ['POST', '/v1/audio/transcriptions'],
-    ['GET', '/admin/debug/bundle'],
     ['GET', '/v1/models/'],
   ])('%s %s', async (method, path) => {
     const answer = await fetch(stub.url + path, { method });
@@ -93,6 +92,12 @@ describe('what is not on the list is 404, and the backend sees nothing of it', (
     ]);
     expect(stub.backend.received).toEqual([]);
   });
+});
+
+test('what is below /admin is never forwarded', async () => {
+  const answer = await fetch(`${stub.url}/admin/debug/bundle`);
+  expect(answer.status).toBe(403);
+  expect(stub.backend.received).toEqual([]);
 });
 
 describe('a backend that breaks', () => {

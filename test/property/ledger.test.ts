@@ -259,7 +259,7 @@ test('who takes only what fits never promises more than there is, whoever ends w
           const charge = chargeOf(UNIFIED, each.take[0], each.take[1], 1, 1);
           const { committedUnits, sequences } = ledger.totals('a');
           const view = instanceView({ capacity: known(capacityUnits), committedUnits, sequences });
-          if (!fitsNow(view, charge)) {
+          if (!fitsNow(view, charge, null)) {
             refused += 1;
             continue;
           }

@@ -56,6 +56,7 @@ function instance(name: string): fc.Arbitrary<InstanceView> {
       .map(({ leases, othersUnits, ...rest }) => ({
         name,
         layout: of,
+        outlook: null,
         committedUnits: othersUnits + leases.reduce((sum, lease) => sum + lease.units, 0),
         sequences: leases.reduce((sum, lease) => sum + lease.sequences, 0),
         freeing: leases,
@@ -127,6 +128,7 @@ export const decideInputs: fc.Arbitrary<DecideInput> = fc
       },
       outputTokens: null,
     },
+    outputLengths: null,
     session: given.session,
     neverDegrade: given.neverDegrade,
     queueLength: given.queueLength,

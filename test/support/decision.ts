@@ -65,6 +65,7 @@ export function instanceView(change: Partial<InstanceView> = {}): InstanceView {
     layout: UNIFIED,
     capacity: known(10_000),
     committedUnits: 0,
+    outlook: null,
     sequences: 0,
     maxSequences: 4,
     concurrencyCap: null,
@@ -113,6 +114,8 @@ export const POLICY: PolicyConfig = {
   shrinkFloor: 0.5,
   minOutputTokens: 256,
   degrade: 'seed',
+  reserve: 'worst-case',
+  overrunProbability: null,
   admissionOrder: ['route', 'short-queue', 'shrink', 'queue'],
 };
 
@@ -131,6 +134,7 @@ export function learned(q99Tokens: number): Pick<DecideInput, 'estimate'> {
 export function decideInput({ shape, config, ...change }: InputChange = {}): DecideInput {
   return {
     promptTokens: 1_000,
+    outputLengths: null,
     session: null,
     neverDegrade: false,
     pools: [poolView([instanceView()])],

@@ -9,6 +9,7 @@ import { chargeOf } from '../../proxy/memory/charge.ts';
 import type { KvLayout } from '../../proxy/memory/kv-layout.ts';
 import type { PolicyConfig } from '../../proxy/policy/types.ts';
 import { Admission } from '../../proxy/state/admission.ts';
+import { Brake } from '../../proxy/state/brake.ts';
 import { Capacities, type CapacitiesOptions } from '../../proxy/state/capacities.ts';
 import { DecisionLog } from '../../proxy/state/decision-log.ts';
 import { Drains } from '../../proxy/state/drains.ts';
@@ -20,12 +21,14 @@ import type {
   GpuSource,
   GpuSourceEvents,
 } from '../../proxy/state/gpu-source.ts';
+import { Headrooms } from '../../proxy/state/headrooms.ts';
 import { type AdmissionRequest, Judge } from '../../proxy/state/judge.ts';
 import { Ledger } from '../../proxy/state/ledger.ts';
 import { LengthForecasts } from '../../proxy/state/lengths/length-forecasts.ts';
 import { Levels } from '../../proxy/state/levels.ts';
 import type { Log } from '../../proxy/state/log.ts';
 import type { Metrics } from '../../proxy/state/metrics.ts';
+import { Outlooks } from '../../proxy/state/outlooks.ts';
 import { Pools } from '../../proxy/state/pools.ts';
 import { Sessions } from '../../proxy/state/sessions.ts';
 import { Speeds } from '../../proxy/state/speeds.ts';
@@ -94,8 +97,9 @@ export function recordingMetrics(): {
     metrics: {
       decided: note('decided'),
       degraded: note('degraded'),
-      waitedInQueue: (seconds, outcome) =>
-        void counted.push(['waitedInQueue', { seconds, outcome }]),
+      waitedInQueue: (seconds, outcome, priority) =>
+        void counted.push(['waitedInQueue', { seconds, outcome, priority }]),
+      waitPredicted: note('waitPredicted'),
       observeTtft: note('observeTtft'),
       observeInterToken: note('observeInterToken'),
       observeEndToEnd: note('observeEndToEnd'),
@@ -106,7 +110,9 @@ export function recordingMetrics(): {
       outputForecast: note('outputForecast'),
       leaseEndedTwice: note('leaseEndedTwice'),
       sessionEvicted: note('sessionEvicted'),
+      headroomMoved: note('headroomMoved'),
       streamCancelled: note('streamCancelled'),
+      brakeActed: note('brakeActed'),
     },
   };
 }
@@ -162,6 +168,7 @@ export interface WorldOptions {
   readonly memory?: Partial<CapacitiesOptions>;
   readonly gpu?: Partial<GpuMonitorOptions>;
   readonly maxConcurrency?: number | null;
+  readonly dynamicThresholds?: boolean;
   readonly findProcesses?: FindProcesses;
 }
 
@@ -196,8 +203,14 @@ export function stateWorld(options: WorldOptions = {}) {
   });
   const processes = new EngineProcesses(options.findProcesses ?? (async () => null), clock);
   const { calibration, learn } = composeCalibration(pools, ledger, log);
+  const headrooms = new Headrooms(
+    { pools, clock, log, metrics },
+    options.dynamicThresholds ?? false,
+  );
+  const policy: PolicyConfig = { ...POLICY, ...options.policy };
+  const outlooks = new Outlooks({ ledger, lengths, speeds, clock }, policy);
   const capacities = new Capacities(
-    { gpu, pools, ledger, processes, calibration, clock },
+    { gpu, pools, ledger, outlooks, processes, calibration, headrooms, clock },
     {
       gpuMemoryThreshold: 0.9,
       safetyReserveBytes: 0,
@@ -207,7 +220,6 @@ export function stateWorld(options: WorldOptions = {}) {
       ...options.memory,
     },
   );
-  const policy: PolicyConfig = { ...POLICY, ...options.policy };
   const levels = new Levels({
     pressure: THRESHOLDS,
     poolPressure: POOL_THRESHOLDS,
@@ -216,7 +228,20 @@ export function stateWorld(options: WorldOptions = {}) {
     maxConcurrency: options.maxConcurrency ?? null,
     degrade: policy.degrade,
   });
-  const views = new Views({ pools, ledger, capacities, levels, speeds, lengths, clock });
+  const mode = options.mode ?? 'enforce';
+  const watched = { pools, ledger, capacities, headrooms, clock, log, metrics };
+  const brake = new Brake({ ...watched, speeds, mode });
+  const views = new Views({
+    pools,
+    ledger,
+    capacities,
+    levels,
+    outlooks,
+    brake,
+    speeds,
+    lengths,
+    clock,
+  });
   const evicted: string[] = [];
   const sessions = new Sessions(
     { maxIdleBytes: 1_000_000, idleMs: 300_000, maxIdleSessions: 1_000 },
@@ -224,7 +249,6 @@ export function stateWorld(options: WorldOptions = {}) {
   );
   const judged = { pools, sessions, views, lengths, clock, log, policy };
   const judge = new Judge(judged);
-  const mode = options.mode ?? 'enforce';
   const deciders = { ...judged, judge, ledger, speeds, metrics, decisionLog };
   const admission = new Admission({ ...deciders, mode });
   const drains = new Drains(ledger, speeds, clock);
@@ -277,6 +301,7 @@ export function stateWorld(options: WorldOptions = {}) {
     decisionLog,
     source,
     gpu,
+    headrooms,
     capacities,
     calibration,
     learn,
@@ -287,6 +312,7 @@ export function stateWorld(options: WorldOptions = {}) {
     judge,
     admission,
     drains,
+    brake,
     read,
     take,
   };
@@ -306,6 +332,8 @@ export function admissionRequest(
     path: CHAT,
     session: null,
     neverDegrade: false,
+    tenant: 'anyone',
+    priority: 'normal',
     countTokens: async () => null,
     ...change,
     shape: requestShape(change.shape),

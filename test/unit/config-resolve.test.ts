@@ -64,6 +64,8 @@ describe('defaults', () => {
       minOutputTokens: 256,
       degrade: 'seed',
       admissionOrder: ['route', 'short-queue', 'shrink', 'queue'],
+      reserve: 'chance',
+      overrunProbability: null,
     });
   });
 
@@ -133,6 +135,10 @@ describe('rules between options', () => {
     [{ 'pool-pressure-high': '1' }, 'pool-pressure-high (--pool-pressure-high): must be above'],
     [{ 'admission-order': 'route,route' }, 'admission-order (--admission-order): names a step'],
     [{ hysteresis: '0.4', 'pressure-low': '0.3' }, 'hysteresis (--hysteresis): must be below'],
+    [
+      { 'max-priority': 'high', 'api-key-file': files.write('classless', 'key-1\n') },
+      'max-priority (--max-priority): is for callers without API keys',
+    ],
     [{ 'max-body-mb': '600' }, 'max-buffered-mb (default): must hold one body of max-body-mb'],
     [{ 'tls-cert-file': '/none' }, 'tls-cert-file (--tls-cert-file): needs tls-key-file'],
     [{ 'tls-key-file': '/none' }, 'tls-key-file (--tls-key-file): needs tls-cert-file'],
@@ -208,7 +214,22 @@ describe('files named by options', () => {
     ['admin-token-file', ' \n', 'is empty'],
     ['backend-api-key-file', 'two words', 'must hold one word of ASCII text'],
     ['api-key-file', '# only a comment\n', 'holds no key'],
-    ['api-key-file', 'key-1\nhunter2 hunter2\n', 'line 2 must be one word of ASCII text'],
+    [
+      'api-key-file',
+      'key-1\nhunter2 hunter2\n',
+      'line 2 must be one word of ASCII text, and perhaps high, normal or low',
+    ],
+    [
+      'api-key-file',
+      '# a\n\nk\u00e9y high\n',
+      'line 3 must be one word of ASCII text, and perhaps high, normal or low',
+    ],
+    [
+      'api-key-file',
+      'key-1 low high\n',
+      'line 1 must be one word of ASCII text, and perhaps high, normal or low',
+    ],
+    ['api-key-file', 'hunter2 high\nhunter2\n', 'line 2 gives a key of a line above another class'],
     ['model-config', 'model: llama', 'is neither JSON nor GGUF'],
     ['model-config', '', 'is neither JSON nor GGUF'],
     ['model-config', 'GGUF\u0003', '(version) is cut off: the file ends here'],
@@ -230,11 +251,19 @@ describe('files named by options', () => {
   test('are read', () => {
     const { config } = configOf({
       backend: BACKEND,
-      'api-key-file': files.write('keys', '# team a\nkey-1\n\n  key-2\nkey-1\n'),
+      'api-key-file': files.write(
+        'keys',
+        '# team a\nkey-1\n\n  key-2\nkey-1\nkey-3 high\r\nkey-4\tlow\n',
+      ),
       'backend-api-key-file': files.write('backend-key', 'bk\n'),
       'model-config': files.write('config.json', '{"num_hidden_layers": 24}'),
     });
-    expect(config.server.apiKeys).toEqual(['key-1', 'key-2']);
+    expect(config.server.apiKeys).toEqual([
+      { key: 'key-1', maxPriority: 'normal' },
+      { key: 'key-2', maxPriority: 'normal' },
+      { key: 'key-3', maxPriority: 'high' },
+      { key: 'key-4', maxPriority: 'low' },
+    ]);
     expect(config.engine.backendApiKey).toBe('bk');
     expect(config.engine.modelConfig).toMatchObject({ json: { num_hidden_layers: 24 } });
   });

@@ -93,14 +93,14 @@ describe('room', () => {
       empty: true,
     },
   ])('$what', ({ view, units, now, empty }) => {
-    expect(fitsNow(instanceView(view), charge(units))).toBe(now);
+    expect(fitsNow(instanceView(view), charge(units), null)).toBe(now);
     expect(fitsEmpty(instanceView(view), charge(units))).toBe(empty);
   });
 
   test('several sequences need a slot each, but an idle instance takes any number', () => {
-    expect(fitsNow(instanceView({ sequences: 2 }), charge(10, 2))).toBe(true);
-    expect(fitsNow(instanceView({ sequences: 3 }), charge(10, 2))).toBe(false);
-    expect(fitsNow(instanceView({ sequences: 0 }), charge(10, 5))).toBe(true);
+    expect(fitsNow(instanceView({ sequences: 2 }), charge(10, 2), null)).toBe(true);
+    expect(fitsNow(instanceView({ sequences: 3 }), charge(10, 2), null)).toBe(false);
+    expect(fitsNow(instanceView({ sequences: 0 }), charge(10, 5), null)).toBe(true);
   });
 
   test('units that may be filled', () => {

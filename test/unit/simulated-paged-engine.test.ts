@@ -1,11 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { slidingBlocksBound } from '../../backend-adapters/simulated-server/block-counts.ts';
 import { BlockPool } from '../../backend-adapters/simulated-server/block-pool.ts';
-import {
-  BlockTable,
-  pageBytes,
-  slidingBlocksBound,
-} from '../../backend-adapters/simulated-server/block-table.ts';
+import { BlockTable, pageBytes } from '../../backend-adapters/simulated-server/block-table.ts';
 import { modelGeometry } from '../../backend-adapters/simulated-server/geometry.ts';
 import { resolvePaged } from '../../backend-adapters/simulated-server/options.ts';
 import { PagedEngine } from '../../backend-adapters/simulated-server/paged-engine.ts';

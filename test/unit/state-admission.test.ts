@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { AdmissionResult } from '../../proxy/state/admission-result.ts';
 import type { AdmissionRequest } from '../../proxy/state/judge.ts';
 import type { Lease } from '../../proxy/state/lease.ts';
+import { MAX_PASSES } from '../../proxy/state/queue-lane.ts';
 import { PAGED, SPLIT } from '../support/decision.ts';
 import { admissionRequest, facts, stateWorld } from '../support/state-world.ts';
 import { settle } from '../support/virtual-clock.ts';
@@ -222,22 +223,118 @@ describe('waiting', () => {
   test('first come, first served, as leases end', async () => {
     const world = stateWorld();
     const running = [await start(world, rigid(5_000)), await start(world, rigid(5_000))];
-    const large = await start(world, rigid(8_000));
-    const small = await start(world, rigid(2_000));
-    expect(outcomes(large, small)).toEqual([null, null]);
+    const first = await start(world, rigid(8_000));
+    const second = await start(world, rigid(6_000));
+    expect(outcomes(first, second)).toEqual([null, null]);
 
     world.clock.advance(1_000);
-    for (const each of running.slice(0, 1)) leaseOf(each).end();
+    for (const each of running) leaseOf(each).end();
     await settle();
-    // There is room for the small one, but the large one came before it.
-    expect(outcomes(large, small)).toEqual([null, null]);
-
-    for (const each of running.slice(1)) leaseOf(each).end();
+    expect(outcomes(first, second)).toEqual(['admitted', null]);
+    expect(first.result).toMatchObject({ admitted: { queuedMs: 1_000 } });
+    leaseOf(first).end();
     await settle();
-    expect(outcomes(large, small)).toEqual(['admitted', 'admitted']);
-    expect(large.result).toMatchObject({ admitted: { queuedMs: 1_000 } });
+    expect(outcomes(second)).toEqual(['admitted']);
     expect(world.admission.queueLength).toBe(0);
     expect(world.clock.pendingTimers).toBe(0);
+  });
+
+  test('a small one passes a large one for a while, and then what is freed is kept for that', async () => {
+    const world = stateWorld();
+    const running = [await start(world, rigid(5_000)), await start(world, rigid(5_000))];
+    const large = await start(world, rigid(8_000));
+    leaseOf(running[0] ?? large).end();
+    await settle();
+    const small = await start(world, rigid(2_000));
+    expect(outcomes(large, small)).toEqual([null, 'admitted']);
+
+    world.clock.advance(7_500);
+    world.read('a');
+    const late = await start(world, rigid(2_000));
+    expect(outcomes(large, late)).toEqual([null, null]);
+    leaseOf(running[1] ?? large).end();
+    await settle();
+    expect(outcomes(large, late)).toEqual(['admitted', null]);
+    leaseOf(small).end();
+    await settle();
+    expect(outcomes(late)).toEqual(['admitted']);
+  });
+
+  test('newcomers that are admitted at once pass the large one as often as any, and no oftener', async () => {
+    const world = stateWorld();
+    world.take('a', 5_000, 0);
+    const large = await start(world, rigid(8_000));
+    for (let passes = 0; passes < MAX_PASSES; passes += 1) {
+      leaseOf(await start(world, rigid(2_000))).end();
+    }
+    const late = await start(world, rigid(2_000));
+    expect(outcomes(large, late)).toEqual([null, null]);
+  });
+
+  test('a tenant with nothing in line does not stand behind the flood of another', async () => {
+    const world = stateWorld({ policy: { queueMax: 8 } });
+    const running = await start(world, rigid(9_000));
+    const flood = [];
+    for (let index = 0; index < 5; index += 1) {
+      flood.push(await start(world, { ...rigid(6_000), tenant: 'flood' }));
+    }
+    const other = await start(world, { ...rigid(6_000), tenant: 'other' });
+    for (const ended of [running, flood[0]]) {
+      leaseOf(ended ?? running).end();
+      await settle();
+    }
+    expect(outcomes(other, ...flood)).toEqual(['admitted', 'admitted', null, null, null, null]);
+  });
+
+  test('a tenant whose requests hold more than was predicted is served less', async () => {
+    const world = stateWorld({ policy: { queueMax: 8 } });
+    // Nothing is learned yet: 2.2 s are predicted for each.
+    const shape = { promptTokens: exactly(5_950), requestedOutputTokens: 50, hasTools: true };
+    let running = await start(world, rigid(9_000));
+    const waiting = new Map<Started, string>();
+    for (const tenant of ['long', 'true', 'long', 'true', 'true', 'true']) {
+      waiting.set(await start(world, admissionRequest({ shape, tenant })), tenant);
+    }
+    const served: string[] = [];
+    while (waiting.size > 0) {
+      leaseOf(running).end();
+      await settle();
+      const next = [...waiting].find(([each]) => each.result !== null);
+      if (next === undefined) throw new Error('nobody was served');
+      const [started, tenant] = next;
+      running = started;
+      waiting.delete(started);
+      served.push(tenant);
+      leaseOf(running).generated(50);
+      world.clock.advance(tenant === 'long' ? 9_000 : 2_000);
+      world.read('a');
+    }
+    expect(served).toEqual(['long', 'true', 'true', 'true', 'true', 'long']);
+  });
+
+  test('of a full queue the newest of the tenant with the most leaves for another', async () => {
+    const world = stateWorld({ policy: { queueMax: 3 } });
+    teach(world);
+    world.take('a', 9_000, 900);
+    const flood = [];
+    for (let index = 0; index < 4; index += 1) {
+      flood.push(await start(world, { ...rigid(1_200), tenant: 'flood' }));
+    }
+    expect(outcomes(...flood)).toEqual([null, null, null, 'rejected']);
+    expect(flood[3]?.result).toMatchObject({ decision: { reason: 'queue_full' } });
+
+    const other = await start(world, { ...rigid(1_200), tenant: 'other' });
+    expect(outcomes(other, ...flood)).toEqual([null, null, null, 'rejected', 'rejected']);
+    expect(flood[2]?.result).toMatchObject({
+      decision: { reason: 'queue_full', retryAfterMs: expect.any(Number) },
+    });
+    expect(world.counted).toContainEqual([
+      'waitedInQueue',
+      { seconds: 0, outcome: 'displaced', priority: 'normal' },
+    ]);
+    const again = await start(world, { ...rigid(1_200), tenant: 'other' });
+    expect(outcomes(again)).toEqual(['rejected']);
+    expect(world.admission.queueLength).toBe(3);
   });
 
   test('who waits is counted when it starts to wait, and when it is admitted', async () => {
@@ -251,7 +348,7 @@ describe('waiting', () => {
       ['decided', expect.objectContaining({ action: 'accept' })],
       ['decided', expect.objectContaining({ action: 'queue' })],
       ['decided', expect.objectContaining({ action: 'accept' })],
-      ['waitedInQueue', { seconds: 2.5, outcome: 'admitted' }],
+      ['waitedInQueue', { seconds: 2.5, outcome: 'admitted', priority: 'normal' }],
     ]);
   });
 
@@ -259,12 +356,17 @@ describe('waiting', () => {
     const world = stateWorld();
     await start(world, rigid(8_000));
     const large = await start(world, rigid(9_000));
+    world.clock.advance(7_500);
+    world.read('a');
     const small = await start(world, rigid(2_000));
     expect(outcomes(large, small)).toEqual([null, null]);
     large.abort.abort();
     await settle();
     expect(outcomes(large, small)).toEqual(['abandoned', 'admitted']);
-    expect(world.counted).toContainEqual(['waitedInQueue', { seconds: 0, outcome: 'left' }]);
+    expect(world.counted).toContainEqual([
+      'waitedInQueue',
+      { seconds: 7.5, outcome: 'left', priority: 'normal' },
+    ]);
   });
 
   test('the deadline ends a wait with the wait that is predicted then', async () => {
@@ -308,9 +410,9 @@ describe('waiting', () => {
     const world = stateWorld();
     await start(world, rigid(8_000));
     const large = await start(world, rigid(9_000));
-    world.clock.advance(1_000);
+    world.clock.advance(10_000);
     const small = await start(world, rigid(2_000));
-    world.clock.advance(28_999);
+    world.clock.advance(19_999);
     world.read('a');
     world.clock.advance(1);
     await settle();
@@ -328,7 +430,10 @@ describe('waiting', () => {
       outcome: 'rejected',
       decision: { reason: 'never_fits' },
     });
-    expect(world.counted).toContainEqual(['waitedInQueue', { seconds: 0, outcome: 'rejected' }]);
+    expect(world.counted).toContainEqual([
+      'waitedInQueue',
+      { seconds: 0, outcome: 'rejected', priority: 'normal' },
+    ]);
   });
 
   test('an engine that goes away leaves the queue waiting for it', async () => {

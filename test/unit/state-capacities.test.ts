@@ -16,7 +16,7 @@ const DYNAMIC: DynamicLayout = {
 function dynamicWorld(options: WorldOptions = {}) {
   const made = stateWorld({ instances: [{ name: 'a', layout: DYNAMIC }], ...options });
   const capacity = (name = 'a') => made.capacities.of(serving(made.pools, name));
-  const pressure = (name = 'a') => made.capacities.pressureOf(serving(made.pools, name), 0);
+  const pressure = (name = 'a') => made.capacities.pressureOf(serving(made.pools, name), 0, 0);
   /** A lease that holds so many bytes from the beginning on. */
   const hold = (bytes: number, instance = 'a') =>
     made.ledger.take({
@@ -39,7 +39,12 @@ function dynamicWorld(options: WorldOptions = {}) {
 function poolWorld(options: WorldOptions = {}) {
   const made = stateWorld(options);
   const capacity = () => made.capacities.of(serving(made.pools, 'a'));
-  const pressure = (others = 0) => made.capacities.pressureOf(serving(made.pools, 'a'), others);
+  const pressure = (others = 0) =>
+    made.capacities.pressureOf(
+      serving(made.pools, 'a'),
+      others,
+      made.ledger.totals('a').committedUnits,
+    );
   return { ...made, capacity, pressure };
 }
 

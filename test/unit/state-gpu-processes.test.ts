@@ -24,7 +24,7 @@ async function world(options: WorldOptions = {}) {
     ...options,
   });
   const capacity = () => made.capacities.of(serving(made.pools, 'a'));
-  const pressure = () => made.capacities.pressureOf(serving(made.pools, 'a'), 0);
+  const pressure = () => made.capacities.pressureOf(serving(made.pools, 'a'), 0, 0);
   const hold = (bytes: number) =>
     made.ledger.take({
       requestId: 'r',

@@ -24,11 +24,22 @@ async function taughtWorld(stream = true) {
   const result = await world.admission.admit(request, new AbortController().signal);
   if (result.outcome !== 'admitted') throw new Error('not admitted');
   const endsInMs = () => {
-    const [freeing] = world.views.instance(serving(world.pools, 'a')).freeing;
+    // Of its equal parts the middle one: the median.
+    const { freeing: parts } = world.views.instance(serving(world.pools, 'a'));
+    const freeing = parts[Math.floor(parts.length / 2)];
     return freeing?.atMs == null ? null : freeing.atMs - world.clock.nowMs();
   };
   return { world, lease: result.admitted.lease, endsInMs, decision: result.admitted.decision };
 }
+
+test('a lease frees its memory in equal parts, as one of many like it would', async () => {
+  const { world } = await taughtWorld();
+  const { freeing, committedUnits } = world.views.instance(serving(world.pools, 'a'));
+  expect(freeing.map(({ atMs }) => (atMs ?? 0) - world.clock.nowMs())).toEqual([
+    1_200, 1_600, 2_000, 2_400, 2_800,
+  ]);
+  expect(freeing.every(({ units }) => units === committedUnits / 5)).toBe(true);
+});
 
 test('the decision has the forecast in it', async () => {
   const { decision } = await taughtWorld();

@@ -156,6 +156,54 @@ describe('eviction', () => {
   });
 });
 
+describe('evicting for memory', () => {
+  const resident = () => {
+    const released: unknown[] = [];
+    const evicted: unknown[] = [];
+    const sessions = new Sessions(
+      { maxIdleBytes: 1e9, idleMs: 300_000, maxIdleSessions: 100 },
+      (...eviction) => void evicted.push(eviction),
+      (session) => void released.push(session),
+    );
+    for (const [index, instance] of ['a', 'b', 'a', 'a'].entries()) {
+      sessions.begin(`key-${index}`, `s${index}`, 100, index);
+      sessions.end(`key-${index}`, 100, 100, index, instance);
+    }
+    return { sessions, evicted, released };
+  };
+
+  test('takes the least recently used of the instance, until they make up for it', () => {
+    const { sessions, evicted, released } = resident();
+    expect(sessions.evictFor(101, 'a', 'pressure')).toBe(200);
+    expect(evicted).toEqual([
+      ['s0', 100, 'pressure'],
+      ['s2', 100, 'pressure'],
+    ]);
+    expect(released).toEqual([
+      { key: 'key-0', instance: 'a', kvBytes: 100 },
+      { key: 'key-2', instance: 'a', kvBytes: 100 },
+    ]);
+    expect(sessions.totalBytes).toBe(200);
+  });
+
+  test('never takes one that is live, or nothing of which is resident', () => {
+    const { sessions, evicted } = resident();
+    for (const index of [0, 2, 3]) sessions.begin(`key-${index}`, `s${index}`, 100, 10);
+    sessions.begin('key-new', 'new', 100, 11);
+    sessions.end('key-new', 100, 0, 11, 'a');
+    expect(sessions.evictFor(1e9, 'a', 'pressure')).toBe(0);
+    expect(evicted).toEqual([]);
+  });
+
+  test('is for the instance that served a session last', () => {
+    const { sessions, evicted } = resident();
+    sessions.begin('key-0', 's0', 100, 10);
+    sessions.end('key-0', 100, 100, 10, 'b');
+    sessions.evictFor(1e9, 'b', 'pressure');
+    expect(evicted.map((eviction) => (eviction as unknown[])[0])).toEqual(['s1', 's0']);
+  });
+});
+
 test('details tell of live sessions first, then of the latest idle ones, as many as asked', () => {
   const { sessions, visit } = house();
   visit('old', 10, 0);

@@ -29,6 +29,8 @@ const BUSY: MetricsSnapshot = {
       up: true,
       level: 'critical',
       pressure: 0.87,
+      headroomShare: 0.9,
+      braking: true,
       reservedBytes: 1000,
       usedBytes: null,
       calibrationAlarm: false,
@@ -77,6 +79,7 @@ describe('metrics', () => {
     const page = await metrics.text();
     expect(page).toContain(`memory_pressure_gauge{${LABELS}} 0.87`);
     expect(page).toContain(`kvgate_level{${LABELS}} 3`);
+    expect(page).toContain(`kvgate_headroom_share{${LABELS}} 0.9`);
     expect(page).toContain(`kvgate_kv_reserved_bytes{${LABELS}} 1000`);
     expect(page).not.toContain('kvgate_kv_used_bytes{');
     expect(page).toContain('kvgate_gpu_memory_used_bytes{gpu="0"} 5');
@@ -89,6 +92,26 @@ describe('metrics', () => {
     const later = await metrics.text();
     expect(later).not.toContain('default-1');
     expect(later).toContain('sessions_active 0');
+  });
+
+  test.each([
+    ['a wait as foreseen', 2_000, 2_000, 0],
+    ['one half as long', 2_000, 1_000, 1],
+    ['one twice as long', 1_000, 2_000, 0.5],
+    ['a short one, over a tenth of a second', 30, 10, 0.2],
+    ['none at all', 50, 0, 0.5],
+  ])('the error of a predicted wait: %s', async (_what, predictedMs, realMs, error) => {
+    const metrics = createMetrics(() => EMPTY, '1');
+    metrics.waitPredicted({ predictedMs, realMs });
+    const page = await metrics.text();
+    expect(page).toContain(`kvgate_queue_wait_error_ratio_sum ${error}\n`);
+    expect(page).toContain('kvgate_queue_wait_error_ratio_count 1');
+  });
+
+  test('a move of the headroom counts by its cause', async () => {
+    const metrics = createMetrics(() => EMPTY, '1');
+    metrics.headroomMoved('oom', TAGS);
+    expect(await metrics.text()).toContain(`kvgate_headroom_moves_total{cause="oom",${LABELS}} 1`);
   });
 
   test('a refusal counts as a decision and as a rejection', async () => {
@@ -149,7 +172,7 @@ describe('metrics', () => {
     const metrics = createMetrics(() => BUSY, '1');
     metrics.decided({ action: 'accept', reason: 'fits', pool: 'default' });
     metrics.degraded('high', TAGS);
-    metrics.waitedInQueue(1.5, 'admitted');
+    metrics.waitedInQueue(1.5, 'admitted', 'high');
     metrics.observeTtft(0.2, TAGS);
     metrics.observeInterToken(0.02, TAGS);
     metrics.observeEndToEnd(3, TAGS);
@@ -158,10 +181,11 @@ describe('metrics', () => {
     metrics.leaseEndedTwice();
     metrics.sessionEvicted('lru');
     metrics.streamCancelled('client');
+    metrics.brakeActed('take_back', TAGS);
     const page = await metrics.text();
     for (const sample of [
       `degradation_triggered_total{level="high",${LABELS}} 1`,
-      'kvgate_queue_wait_seconds_sum{outcome="admitted"} 1.5',
+      'kvgate_queue_wait_seconds_sum{outcome="admitted",priority="high"} 1.5',
       `kvgate_ttft_seconds_count{${LABELS}} 1`,
       `kvgate_inter_token_seconds_count{${LABELS}} 1`,
       `kvgate_e2e_seconds_sum{${LABELS}} 3`,
@@ -170,6 +194,8 @@ describe('metrics', () => {
       'kvgate_lease_double_end_total 1',
       'kvgate_session_evictions_total{reason="lru"} 1',
       'kvgate_streams_cancelled_total{by="client"} 1',
+      `kvgate_brake_actions_total{action="take_back",${LABELS}} 1`,
+      `kvgate_braking{${LABELS}} 1`,
     ]) {
       expect(page).toContain(sample);
     }

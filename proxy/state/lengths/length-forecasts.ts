@@ -13,7 +13,7 @@ import {
   shareForNext,
   shareLonger,
 } from '../../policy/length-curve.ts';
-import { KIND_PARTS, type LengthKey, lengthKey } from '../../policy/length-key.ts';
+import { EVERYTHING, KIND_PARTS, type LengthKey, lengthKey } from '../../policy/length-key.ts';
 import type { OutputForecast, RequestShape, TokenBounds } from '../../policy/types.ts';
 import type { Settled, SettledRequest } from '../settled.ts';
 import { LengthGroups, SAMPLES_NEEDED } from './length-groups.ts';
@@ -44,6 +44,11 @@ export class LengthForecasts {
     return this.#learned;
   }
 
+  /** Outputs whose lengths are known: learned from since the start, or restored. */
+  get known(): number {
+    return Math.max(this.#learned, this.groups.find(EVERYTHING)?.window.size ?? 0);
+  }
+
   /**
    * The forecast of one sequence; null until enough was seen.
    * @param generatedTokens that it has produced already: only outputs longer than that are compared
@@ -55,13 +60,15 @@ export class LengthForecasts {
     return forecastFrom(curve, share, generatedTokens);
   }
 
-  /**
-   * The length that half of the outputs longer than that do not exceed, or 95 of
-   * 100 of them, the latter without the correction of a forecast; null as there.
-   */
-  likelyTokens(key: LengthKey, share: 0.5 | 0.95, generatedTokens: number): number | null {
-    const curve = this.#curveFor(key, generatedTokens);
-    return curve === null ? null : lengthAt(curve, share, generatedTokens);
+  /** The lengths that a forecast is made from; null as there. */
+  curveOf(key: LengthKey, generatedTokens = 0): LengthCurve | null {
+    return this.#curveFor(key, generatedTokens);
+  }
+
+  /** As `curveOf`, for a request before it runs; null as well where it generates nothing. */
+  curveFor(shape: RequestShape, path: string, prompt: TokenBounds): LengthCurve | null {
+    if (shape.kind === 'embedding' || shape.requestedOutputTokens === 0) return null;
+    return this.#curveFor(lengthKey(shape, path, prompt.expected), 0);
   }
 
   /** The forecast for a request before it runs; null as well where it generates nothing. */
