@@ -46,7 +46,7 @@ export async function keepOnDisk(
 ): Promise<KeptOnDisk> {
   const { lengths, decisionLog, clock } = rooms;
   const store = state.dir === null ? null : await openFolder(state.dir);
-  const file = state.decisionLogFile === null ? null : await openLog(state.decisionLogFile, log);
+  const file = state.decisionLogFile === null ? null : await openLog(state.decisionLogFile, decisionLog, log);
   const learned = store === null ? null : new LearnedState({ store, lengths, clock, log });
   await learned?.restore().catch(refuse('state-dir', state.dir));
   learned?.start();
@@ -73,9 +73,10 @@ function openFolder(folder: string) {
   return openStateFolder(folder).catch(refuse('state-dir', folder));
 }
 
-function openLog(path: string, log: Log): Promise<RotatingFile> {
+function openLog(path: string, decisionLog: DecisionLog, log: Log): Promise<RotatingFile> {
   return RotatingFile.open(path, {
     ...LOG_FILE,
+    headLines: () => decisionLog.headLines(),
     droppedLine: (lines) => JSON.stringify({ v: 1, type: 'dropped', timeMs: Date.now(), lines }),
     onTrouble: (why) => log.warn('Decision log not written', { folder: dirname(path), why }),
   }).catch(refuse('decision-log', path));

@@ -5,6 +5,7 @@ import { composeEngineProcesses, composeGpuSource } from './compose-gpu.ts';
 import { composeLengths } from './compose-lengths.ts';
 import { composeTokens } from './compose-tokens.ts';
 import type { Config } from './config/config.ts';
+import { decidingValues } from './config/deciding-options.ts';
 import { packageVersion } from './config/version.ts';
 import { engineHost } from './engine-host.ts';
 import { EngineClient } from './http/engine-client.ts';
@@ -20,6 +21,7 @@ import { EngineMonitor, type EngineMonitorOptions } from './state/engine-monitor
 import { GpuMonitor } from './state/gpu-monitor.ts';
 import { placeOnGpus } from './state/gpu-placement.ts';
 import { Headrooms } from './state/headrooms.ts';
+import { InstanceLines } from './state/instance-lines.ts';
 import { Judge } from './state/judge.ts';
 import { Ledger } from './state/ledger.ts';
 import { Levels } from './state/levels.ts';
@@ -100,7 +102,9 @@ export async function composeState(
   const told = { chosen, tally, metrics, metricsPage, decisionLog, overview };
   const decided = { judge, admission, drains, brake, engines };
   const rooms = { ...watched, ...tokens, ...told, ...decided, speeds, lengths, sessions, learners };
-  connect(rooms, new PreEviction({ ...rooms, log }, memory.poolPressure));
+  decisionLog.settings(decidingValues(config.options));
+  const instanceLines = new InstanceLines(rooms);
+  connect(rooms, new PreEviction({ ...rooms, log }, memory.poolPressure), instanceLines);
   return rooms;
 }
 
@@ -167,12 +171,16 @@ function connect(
     | 'brake'
   >,
   preEviction: PreEviction,
+  instanceLines: InstanceLines,
 ): void {
   const { ledger, metrics, pools, drains, judge, admission, gpu, headrooms, brake } = rooms;
   const lookAgain = () => {
     judge.refreshLevels();
     headrooms.refresh();
-    for (const instance of pools.instances.filter(isServing)) preEviction.observe(instance);
+    for (const instance of pools.instances.filter(isServing)) {
+      preEviction.observe(instance);
+      instanceLines.observe(instance);
+    }
     admission.pump();
   };
   ledger.onEndedTwice(() => metrics.leaseEndedTwice());

@@ -2,12 +2,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GenerationRoute } from '../../backend-adapters/adapter.ts';
 import type { Admission } from '../state/admission.ts';
+import type { Clock } from '../state/clock.ts';
 import type { CountWitnesses } from '../state/counts/count-witnesses.ts';
 import type { PromptCounts } from '../state/counts/prompt-counts.ts';
 import type { Drains } from '../state/drains.ts';
 import type { EngineMonitor } from '../state/engine-monitor.ts';
 import type { Headrooms } from '../state/headrooms.ts';
-import type { Clock } from '../state/clock.ts';
 import type { Log } from '../state/log.ts';
 import type { Pools } from '../state/pools.ts';
 import type { Exchanges } from './exchanges.ts';

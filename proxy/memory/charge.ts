@@ -11,6 +11,7 @@ import { liveCellBytes } from './engines/slots.ts';
 import { PAGED_STATES, sequenceStateBytes } from './engines/states.ts';
 import { placedOutputTokens } from './engines/token-pool.ts';
 import { type KvLayout, naiveKvBytes, type PagedLayout } from './kv-layout.ts';
+import { sequenceUnits } from './sequence-units.ts';
 import { contextTokensOf, decodeUnitsOf, firstStepUnitsOf, prefillUnitsOf } from './units.ts';
 
 export { contextTokensOf, unitBytes } from './units.ts';
@@ -102,6 +103,8 @@ export function heldUnits(
   }
   const placedTokens = outputInPlace(layout, charge.outputTokens, generatedTokens);
   const tokens = tokensOfPrompts(layout, promptTokens, placedTokens, prompts);
+  // Asked for every token of every stream: of a single sequence what was said once is remembered.
+  if (charge.sequences === 1) return sequenceUnits(layout, tokens);
   return samplesPerPrompt * decodeUnitsOf(layout, tokens, prompts);
 }
 

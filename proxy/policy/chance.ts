@@ -55,8 +55,8 @@ export class Future {
   /** Whether these requests and one more overrun the room at no time with more than that chance. */
   fits(candidate: RequestFuture, roomUnits: number, overrunProbability: number): boolean {
     const leastLog = Math.log(overrunProbability);
-    for (let index = 0; index < INTERVALS; index += 1) {
-      const units = candidate.units[index] ?? 0;
+    // Where it surely has ended it makes nothing more likely.
+    for (const [index, units] of candidate.units.entries()) {
       if ((this.#most[index] ?? 0) + units <= roomUnits) continue;
       const runs = candidate.runs[index] ?? 0;
       if (!this.#isUnlikely(index, units, runs, roomUnits, leastLog)) return false;
@@ -107,7 +107,7 @@ export class Future {
   }
 
   #put({ units, runs }: RequestFuture, sign: 1 | -1): void {
-    for (let index = 0; index < INTERVALS; index += 1) {
+    for (let index = 0; index < units.length; index += 1) {
       const held = units[index] ?? 0;
       const share = runs[index] ?? 0;
       if (share === 0) continue;

@@ -2,7 +2,7 @@
 import type { Offer, Offers } from './offers.ts';
 import { cutTo, firmCharge, fitsAtOnce } from './offers.ts';
 import { predictWaitMs } from './predict-wait.ts';
-import { expectedUnits, fitsEmpty, headroomAfter } from './reserve.ts';
+import { expectedCourse, fitsEmpty, headroomAfter } from './reserve.ts';
 import type { Charge, DecideInput } from './types.ts';
 
 /**
@@ -47,7 +47,7 @@ export function queueWaitMs(input: DecideInput, offers: Offers): number | null {
   const candidates = offers.map((offer) => {
     const { instance, outputLengths } = offer;
     const charge = queuedCharge(offer);
-    const units = expectedUnits(instance, charge, outputLengths);
+    const { units } = expectedCourse(instance, charge, outputLengths);
     return { instance, wanted: { units, sequences: charge.sequences } };
   });
   return predictWaitMs(candidates, offers[0].pool.waiting, input.nowMs);

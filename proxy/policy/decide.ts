@@ -74,6 +74,9 @@ function bestUnasked(input: DecideInput, offers: readonly Offer[]): Offer | null
 }
 
 function lastSteps(input: DecideInput, home: Offers, elsewhere: readonly Offer[]): Decision {
+  if (input.waits && !hasOtherWay(input, home, elsewhere)) {
+    return queue(input, home, null, 'memory_pressure');
+  }
   const waitMs = queueWaitMs(input, home);
   const isFull = input.queueLength >= input.config.queueMax;
   // What is too large for the empty instance never gets all it asks for: no use in waiting for that.
@@ -85,6 +88,13 @@ function lastSteps(input: DecideInput, home: Offers, elsewhere: readonly Offer[]
   }
   // 10
   return reject(input, isFull ? 'queue_full' : 'memory_pressure', home, waitMs);
+}
+
+/** Whether one that waits has anything else to try: only then its further wait matters, and is foreseen. */
+function hasOtherWay(input: DecideInput, home: Offers, elsewhere: readonly Offer[]): boolean {
+  if (home.some((offer) => fitsAtOnce(offer, queuedCharge(offer)))) return true;
+  if (bestThatFits(elsewhere) !== null) return true;
+  return input.shape.requestedOutputTokens !== null && largestNow(input, home) !== null;
 }
 
 /** What is left to try for a request that does not fit at home now. */

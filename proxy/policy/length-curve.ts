@@ -22,6 +22,8 @@ export interface LengthCurve {
   readonly longer: readonly number[];
   /** The longest sample, however it ended. */
   readonly longestTokens: number;
+  /** Of outputs as far as the sample goes: the area under the curve up to the longest. */
+  readonly meanTokens: number;
 }
 
 /** Lengths beyond it are no output of any engine; sums of two of them are still exact. */
@@ -38,18 +40,23 @@ export function lengthCurve(sorted: ArrayLike<LengthSample>): LengthCurve {
   const endsAt: number[] = [];
   const longer: number[] = [];
   let share = 1;
+  let [meanTokens, before] = [0, 0];
   for (let index = 0; index < samples; ) {
     const length = sorted[index] ?? 0;
     let ended = 0;
     while (index + ended < samples && sorted[index + ended] === length) ended += 1;
     if (length > 0) {
+      meanTokens += share * (length - before);
+      before = length;
       share *= 1 - ended / (samples - index);
       endsAt.push(length);
       longer.push(share);
     }
     index += ended;
   }
-  return { samples, endsAt, longer, longestTokens: Math.abs(sorted[samples - 1] ?? 0) };
+  const longestTokens = Math.abs(sorted[samples - 1] ?? 0);
+  meanTokens += share * (longestTokens - before);
+  return { samples, endsAt, longer, longestTokens, meanTokens };
 }
 
 /** The share of outputs that is longer than `tokens`. */

@@ -20,6 +20,8 @@ export interface Offer {
   readonly least: Charge;
   /** Lengths of outputs like its own; null: not enough is known. */
   readonly outputLengths: LengthCurve | null;
+  /** Whether each of its charges fits now: a decision asks for the same ones again and again. */
+  readonly fits: Map<Charge, boolean>;
 }
 
 /** At least one. */
@@ -64,6 +66,7 @@ export function offerOf(input: DecideInput, pool: PoolView, instance: InstanceVi
     full: charge(outputTokens),
     least: charge(leastOutputTokens),
     outputLengths: input.outputLengths,
+    fits: new Map(),
   };
 }
 
@@ -110,7 +113,11 @@ export function canEverFit(input: DecideInput, offer: Offer): boolean {
 export function fitsAtOnce(offer: Offer, charge: Charge): boolean {
   const [first] = offer.pool.waiting;
   if (first !== undefined && first.passable !== true) return false;
-  return fitsNow(offer.instance, charge, offer.outputLengths);
+  const known = offer.fits.get(charge);
+  if (known !== undefined) return known;
+  const fits = fitsNow(offer.instance, charge, offer.outputLengths);
+  offer.fits.set(charge, fits);
+  return fits;
 }
 
 /**

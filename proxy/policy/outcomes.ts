@@ -3,7 +3,7 @@ import { queuedCharge } from './choose.ts';
 import type { Offer, Offers } from './offers.ts';
 import { fillsMissingMaxTokens } from './offers.ts';
 import { higherLevel } from './pressure.ts';
-import { expectedUnits } from './reserve.ts';
+import { expectedCourse } from './reserve.ts';
 import type {
   AdmitDecision,
   AdmitReason,
@@ -56,7 +56,7 @@ export function queue(
     pool: first.pool.name,
     predictedWaitMs,
     charge,
-    wantedUnits: expectedUnits(first.instance, charge, first.outputLengths),
+    expected: expectedCourse(first.instance, charge, first.outputLengths),
     level: highestLevel([first, ...others]),
     promptTokens: input.promptTokens,
     estimate: input.estimate,

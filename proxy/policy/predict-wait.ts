@@ -1,6 +1,6 @@
 /** When there will be room: the ends of live leases and of those who wait, played forward. */
 import { fitsInto, type Occupancy } from './reserve.ts';
-import type { Freeing, InstanceView, QueueDecision, Waiting } from './types.ts';
+import type { Freeing, InstanceView, Waiting } from './types.ts';
 
 /** An instance that could take the request, and what it would occupy there. */
 export interface Candidate {
@@ -10,8 +10,9 @@ export interface Candidate {
 
 interface Timeline extends Candidate {
   occupied: Occupancy;
-  /** Known ends, soonest first. */
-  ends: readonly KnownEnd[];
+  /** Known ends, soonest first, of which `ended` are over. */
+  readonly ends: KnownEnd[];
+  ended: number;
 }
 
 interface KnownEnd extends Freeing {
@@ -19,7 +20,7 @@ interface KnownEnd extends Freeing {
 }
 
 /** Soonest first; none is before `nowMs`. */
-function knownEnds(freeing: readonly Freeing[], nowMs: number): readonly KnownEnd[] {
+function knownEnds(freeing: readonly Freeing[], nowMs: number): KnownEnd[] {
   const ends: KnownEnd[] = [];
   for (const { atMs, units, sequences } of freeing) {
     if (atMs !== null) ends.push({ atMs: Math.max(atMs, nowMs), units, sequences });
@@ -37,37 +38,51 @@ function without(occupied: Occupancy, end: KnownEnd): Occupancy {
 
 /** Lets every lease of the timeline end that ends by `atMs`. */
 function advance(timeline: Timeline, atMs: number): void {
-  let ended = 0;
-  for (const end of timeline.ends) {
-    if (end.atMs > atMs) break;
+  for (;;) {
+    const end = timeline.ends[timeline.ended];
+    if (end === undefined || end.atMs > atMs) return;
     timeline.occupied = without(timeline.occupied, end);
-    ended += 1;
+    timeline.ended += 1;
   }
-  if (ended > 0) timeline.ends = timeline.ends.slice(ended);
 }
 
 /** The soonest time from `fromMs` on at which the wanted units are free; null: never foreseen. */
 function soonest(timeline: Timeline, wanted: Occupancy, fromMs: number): number | null {
-  const trial: Timeline = { ...timeline };
-  advance(trial, fromMs);
-  let { occupied } = trial;
-  if (fitsInto(trial.instance, occupied, wanted)) return fromMs;
-  for (const end of trial.ends) {
+  // Nothing is placed before `fromMs`, so what ends by then is gone for everybody.
+  advance(timeline, fromMs);
+  const { ends, instance } = timeline;
+  let { occupied } = timeline;
+  if (fitsInto(instance, occupied, wanted)) return fromMs;
+  for (let index = timeline.ended; index < ends.length; index += 1) {
+    const end = ends[index];
+    if (end === undefined) break;
     occupied = without(occupied, end);
-    if (fitsInto(trial.instance, occupied, wanted)) return end.atMs;
+    if (fitsInto(instance, occupied, wanted)) return end.atMs;
   }
   return null;
 }
 
 function occupy(timeline: Timeline, wanted: Waiting, atMs: number): void {
   advance(timeline, atMs);
+  const heldUnits = wanted.heldUnits ?? wanted.units;
   timeline.occupied = {
-    units: timeline.occupied.units + wanted.units,
+    units: timeline.occupied.units + heldUnits,
     sequences: timeline.occupied.sequences + wanted.sequences,
   };
   if (wanted.durationMs === null) return;
-  const end = { atMs: atMs + wanted.durationMs, units: wanted.units, sequences: wanted.sequences };
-  timeline.ends = [...timeline.ends, end].sort((a, b) => a.atMs - b.atMs);
+  const end = { atMs: atMs + wanted.durationMs, units: heldUnits, sequences: wanted.sequences };
+  timeline.ends.splice(placeOf(timeline, end.atMs), 0, end);
+}
+
+/** Behind all that end by then. */
+function placeOf({ ends, ended }: Timeline, atMs: number): number {
+  let [low, high] = [ended, ends.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ends[middle]?.atMs ?? 0) <= atMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /**
@@ -87,6 +102,7 @@ export function predictWaitMs(
     wanted,
     occupied: { units: instance.committedUnits, sequences: instance.sequences },
     ends: knownEnds(instance.freeing, nowMs),
+    ended: 0,
   }));
 
   let fromMs = nowMs;
@@ -111,9 +127,4 @@ function soonestOf(
     if (atMs !== null && (best === null || atMs < best.atMs)) best = { timeline, atMs };
   }
   return best;
-}
-
-/** Output tokens of one sequence by which to foresee its end: half of the outputs of its kind are no longer; no more than it may have. */
-export function likelyOutputTokens({ charge, estimate }: QueueDecision): number {
-  return Math.min(charge.outputTokens, estimate.outputTokens?.q50Tokens ?? charge.outputTokens);
 }

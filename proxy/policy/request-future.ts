@@ -5,28 +5,30 @@
  */
 import { heldUnits } from '../memory/charge.ts';
 import type { KvLayout } from '../memory/kv-layout.ts';
-import { sequenceUnits } from '../memory/sequence-units.ts';
 import { type LengthCurve, shareLonger } from './length-curve.ts';
 import type { Charge } from './types.ts';
 
-/** Intervals of steps; each is a good quarter longer than the one before, as far as doubt grows with time. */
-export const INTERVALS = 28;
+/** Intervals of steps; each is longer than the one before, as doubt grows with time. The last begins at 3,400. */
+export const INTERVALS = 20;
 /** Steps of the first interval, and for how many steps a future stays valid before it is made anew. */
 export const FIRST_INTERVAL_STEPS = 8;
-const INTERVAL_RATIO = 1.3;
+const INTERVAL_RATIO = 1.4;
 
 /** Where each interval begins; the last one never ends. */
-const STARTS = Float64Array.from({ length: INTERVALS + 1 }, (_, index) => {
+const STARTS: readonly number[] = Array.from({ length: INTERVALS + 1 }, (_, index) => {
   if (index === 0) return 0;
   if (index === INTERVALS) return Number.POSITIVE_INFINITY;
   return Math.round(FIRST_INTERVAL_STEPS * INTERVAL_RATIO ** (index - 1));
 });
 
-/** For each interval an upper bound of both: the units of its end, the chance of its start. */
+/**
+ * For each interval, up to that in which it surely ends, an upper bound of both:
+ * the units of its end, the chance of its start.
+ */
 export interface RequestFuture {
-  readonly units: Float64Array;
+  readonly units: readonly number[];
   /** That it still runs, from 0 to 1. */
-  readonly runs: Float64Array;
+  readonly runs: readonly number[];
 }
 
 export interface RequestInTime {
@@ -68,27 +70,25 @@ export function doubtOf(ended: number, running: number): number {
  */
 export function futureOf(request: RequestInTime): RequestFuture {
   const { layout, charge, generatedTokens, phase, prefillSteps, curve, doubt } = request;
-  const units = new Float64Array(INTERVALS);
-  const runs = new Float64Array(INTERVALS);
   if (charge.sequences > 1) {
     // Several sequences are of unlike lengths that nobody tells apart: all may run to the end.
-    units.fill(charge.peakUnits);
-    runs.fill(1);
-    return { units, runs };
+    return { units: Array(INTERVALS).fill(charge.peakUnits), runs: Array(INTERVALS).fill(1) };
   }
-  const { promptTokens, outputTokens: limitTokens } = charge;
+  const limitTokens = charge.outputTokens;
   const { least, most } = generatedTokens;
   const known = curve === null ? null : survivalFrom(curve, least);
+  const units: number[] = [];
+  const runs: number[] = [];
   for (let index = 0; index < INTERVALS; index += 1) {
     const startSteps = STARTS[index] ?? 0;
     const decodedSteps = startSteps - prefillSteps;
     if (least + decodedSteps >= limitTokens && decodedSteps > 0) break;
     const endTokens = Math.min(limitTokens, most + (STARTS[index + 1] ?? startSteps));
-    const decodeUnits = sequenceUnits(layout, promptTokens + endTokens);
+    const decodeUnits = heldUnits(layout, charge, 'decode', endTokens);
     const mayPrefill = phase === 'prefill' && startSteps <= prefillSteps;
-    units[index] = mayPrefill ? Math.max(charge.prefillUnits, decodeUnits) : decodeUnits;
+    units.push(mayPrefill ? Math.max(charge.prefillUnits, decodeUnits) : decodeUnits);
     const runsOn = decodedSteps <= 0 || known === null ? 1 : known(least + decodedSteps);
-    runs[index] = doubt + (1 - doubt) * runsOn;
+    runs.push(doubt + (1 - doubt) * runsOn);
   }
   // The first decode step may still hold what prefill left behind.
   const now = heldUnits(layout, charge, phase, least);

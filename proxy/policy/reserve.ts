@@ -3,11 +3,18 @@
  * an outlook all requests together must fit at every time to come, but for a
  * small chance (chance.ts); without one every lease counts at the highest it can reach.
  */
-import { chargeOf } from '../memory/charge.ts';
+import { chargeOf, heldUnits } from '../memory/charge.ts';
 import type { KvLayout } from '../memory/kv-layout.ts';
 import type { LengthCurve } from './length-curve.ts';
 import { futureOf } from './request-future.ts';
-import type { Capacity, Charge, InstanceView, Outlook, RequestShape } from './types.ts';
+import type {
+  Capacity,
+  Charge,
+  ExpectedCourse,
+  InstanceView,
+  Outlook,
+  RequestShape,
+} from './types.ts';
 import { assertNever } from './types.ts';
 
 /** Units that leases may fill; unlimited is Infinity, blind is 0. */
@@ -88,15 +95,22 @@ export function fitsNow(
   return outlook.future.fits(candidate, roomUnits, outlook.overrunProbability);
 }
 
-/** What the request is expected to hold at its peak; without an outlook the most it may. */
-export function expectedUnits(
+/** What the request is expected to need; without an outlook it needs its peak from its first to its last token. */
+export function expectedCourse(
   { layout, outlook }: InstanceView,
   charge: Charge,
   curve: LengthCurve | null,
-): number {
-  if (outlook === null) return charge.peakUnits;
+): ExpectedCourse {
+  const { peakUnits } = charge;
+  const outputTokens = Math.min(charge.outputTokens, curve?.meanTokens ?? charge.outputTokens);
+  if (outlook === null) return { units: peakUnits, heldUnits: peakUnits, outputTokens };
   const { units, runs } = candidateFuture(layout, charge, outlook, curve);
-  return units.reduce((most, held, index) => Math.max(most, held * (runs[index] ?? 0)), 0);
+  const entering = units.reduce((most, held, at) => Math.max(most, held * (runs[at] ?? 0)), 0);
+  return {
+    units: entering,
+    heldUnits: heldUnits(layout, charge, 'decode', Math.ceil(outputTokens / 2)),
+    outputTokens,
+  };
 }
 
 function candidateFuture(

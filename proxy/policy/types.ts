@@ -1,19 +1,27 @@
 /**
- * The words of kvgate as types: what a request asks for, what is known of the
- * instances that could serve it, and what was decided. Everything here is
+ * The words of kvgate as types: what a request asks for, the rules, and what was
+ * decided; what is known of the instances is in world.ts. Everything here is
  * plain immutable data; the functions beside this file turn it into a Decision.
  */
 import type { Charge } from '../memory/charge.ts';
-import type { KvLayout } from '../memory/kv-layout.ts';
-import type { Future } from './chance.ts';
 import type { LengthCurve } from './length-curve.ts';
 import type { Estimate, RequestShape } from './request.ts';
+import type { PoolView, SessionView } from './world.ts';
 
 export { assertNever } from '../memory/assert-never.ts';
 export type { Charge } from '../memory/charge.ts';
 export type { TokenBounds } from '../memory/token-bounds.ts';
 export type { Estimate, OutputForecast, ReasoningEffort, RequestShape } from './request.ts';
 export { REASONING_EFFORTS, sequencesOf } from './request.ts';
+export type {
+  Capacity,
+  Freeing,
+  InstanceView,
+  Outlook,
+  PoolView,
+  SessionView,
+  Waiting,
+} from './world.ts';
 
 /** Classes of requests that wait: the higher one is served more often, none is left out. */
 export type Priority = 'high' | 'normal' | 'low';
@@ -31,97 +39,6 @@ export interface Grant {
   readonly outputTokens: number | null;
   /** Sampling values to set; empty when the level changes none. */
   readonly sampling: Sampling;
-}
-
-export type Capacity =
-  /**
-   * Measured or told by the engine: units that leases may fill now, and those
-   * they could fill were nobody else on the instance's GPUs.
-   */
-  | { readonly state: 'known'; readonly units: number; readonly aloneUnits: number }
-  /** Readings are missing or stale: a lowered budget, on the ledger alone. */
-  | {
-      readonly state: 'conservative';
-      readonly units: number;
-      readonly aloneUnits: number;
-      readonly why: string;
-    }
-  /** `--on-stale pass`, or an engine whose limit is unknown and accepted as such. */
-  | { readonly state: 'unlimited'; readonly why: string }
-  /** `--on-stale reject`, or nothing was ever known: nothing may be admitted. */
-  | { readonly state: 'blind'; readonly why: string };
-
-/** A live lease, as far as a forecast needs it. */
-export interface Freeing {
-  /** Predicted end; null when nothing was learned of the instance's speed yet, or when it is overdue. */
-  readonly atMs: number | null;
-  readonly units: number;
-  readonly sequences: number;
-}
-
-/** One instance at the moment of a decision. */
-export interface InstanceView {
-  readonly name: string;
-  readonly layout: KvLayout;
-  readonly capacity: Capacity;
-  /**
-   * Units promised, plus what others hold there: of live leases the sum of their
-   * peaks, or, with an outlook, the peak of their sum but for the chance that is taken.
-   */
-  readonly committedUnits: number;
-  /** How its requests will go on, together; null: each counts with all it may ever hold. */
-  readonly outlook: Outlook | null;
-  /** Sequences in flight, of kvgate and of others. */
-  readonly sequences: number;
-  /** Hard limit of sequences (slots, `max_num_seqs`); null when there is none. */
-  readonly maxSequences: number | null;
-  /** Soft limit of sequences from degradation or `--max-concurrency`; null: none. */
-  readonly concurrencyCap: number | null;
-  readonly level: Level;
-  /** Live leases with their predicted ends, in any order. */
-  readonly freeing: readonly Freeing[];
-}
-
-/** What is foreseen of an instance's live leases. */
-export interface Outlook {
-  readonly future: Future;
-  /** What others hold there: it stays. */
-  readonly othersUnits: number;
-  /** Chance that is taken that they come to need more than there is. */
-  readonly overrunProbability: number;
-  /** Decode steps that pass while a token of a prompt is read, at most; null: not known yet. */
-  readonly stepsPerPromptToken: number | null;
-  /** Share of outputs that may run to their limit, whatever was learned: see `doubtOf`. */
-  readonly doubt: number;
-}
-
-export interface PoolView {
-  readonly name: string;
-  /** The multi-GPU pool that large requests prefer. */
-  readonly large: boolean;
-  /** Healthy instances only. */
-  readonly instances: readonly InstanceView[];
-  /** Those who wait for this pool and are served before the request, in order. */
-  readonly waiting: readonly Waiting[];
-}
-
-/** A queued request, as far as a forecast needs it. */
-export interface Waiting {
-  readonly units: number;
-  readonly sequences: number;
-  /** Predicted time from its admission to its end; null when nothing was learned yet. */
-  readonly durationMs: number | null;
-  /**
-   * Of the first in line: a newcomer behind it may take what is free, which is
-   * not enough for this one. Left out: nobody may.
-   */
-  readonly passable?: boolean;
-}
-
-/** The session a request belongs to, as accounted before the request. */
-export interface SessionView {
-  readonly liveBytes: number;
-  readonly residentBytes: number;
 }
 
 export interface PolicyConfig {
@@ -157,6 +74,8 @@ export interface DecideInput {
   /** Pools that serve the model, the default one first. */
   readonly pools: readonly PoolView[];
   readonly queueLength: number;
+  /** It is in the queue already, and its turn has come. */
+  readonly waits: boolean;
   readonly nowMs: number;
   readonly config: PolicyConfig;
 }
@@ -196,14 +115,23 @@ export interface AdmitDecision extends DecisionBase {
   readonly charge: Charge;
 }
 
+/** What a request that waits is expected to need, as far as the wait of those behind it is foreseen. */
+export interface ExpectedCourse {
+  /** That have to be free for it to be let in. */
+  readonly units: number;
+  /** That it holds on the mean from then on. */
+  readonly heldUnits: number;
+  /** Of one sequence, on the mean. */
+  readonly outputTokens: number;
+}
+
 export interface QueueDecision extends DecisionBase {
   readonly action: 'queue';
   readonly reason: 'short_wait' | 'memory_pressure';
   readonly pool: string;
   readonly predictedWaitMs: number | null;
   readonly charge: Charge;
-  /** Units that have to be free for it, as far as the wait of those behind it is foreseen. */
-  readonly wantedUnits: number;
+  readonly expected: ExpectedCourse;
 }
 
 export interface RejectDecision extends DecisionBase {

@@ -1,19 +1,11 @@
 /** The engines that come with kvgate: see engines/. */
 import { modelGeometry } from '../../backend-adapters/simulated-server/geometry.ts';
-import type { StepTime } from './engine-model.ts';
 import { createEngine } from './engines/create-engine.ts';
 import type { EngineMaker } from './machine.ts';
-
-/** Until a step of each engine was measured. */
-const STEP_TIME: StepTime = {
-  baseMs: 6,
-  perSequenceMs: 0.05,
-  perPrefillTokenMs: 0.05,
-  perKvTokenMs: 0.00002,
-};
+import { derivedStepTime } from './step-times.ts';
 
 export const SIMULATED_ENGINES: EngineMaker = {
-  stepTime: () => STEP_TIME,
+  stepTime: ({ model, gpuBytes, gpus }) => derivedStepTime(model, gpuBytes, gpus),
   engine: (machine) => {
     const { layout, stepTime, capacityUnits, maxSequences, prefillStepTokens } = machine;
     const model = modelGeometry(machine.model);

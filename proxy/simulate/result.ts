@@ -1,5 +1,6 @@
 /** What a simulation came to. */
 import { median } from '../memory/calibration/residual.ts';
+import type { StaticRun } from './best-static.ts';
 import type { FillingLoad } from './load.ts';
 import type { Machine } from './machine.ts';
 import type { Score, Tally } from './score.ts';
@@ -50,6 +51,8 @@ export interface SimulationResult extends GroupResult {
   readonly brake: { readonly takenBack: number; readonly ended: number };
   readonly virtualSeconds: { readonly arrivals: number; readonly whole: number };
   readonly requestsPerSecond: number;
+  /** Of `static:best`: every limit that was tried. */
+  readonly staticRuns?: readonly StaticRun[];
   /** What fills the memory, by load.ts. */
   readonly fillingLoad: FillingLoad | null;
   readonly capacity: { readonly units: number; readonly tokens: number; readonly bytes: number };

@@ -1,4 +1,5 @@
 /** Puts a simulation together and runs it; `static:best` is run for every limit that may be the best. */
+import { bestOf, searchStatic } from './best-static.ts';
 import { loadThatFills } from './load.ts';
 import type { Machine } from './machine.ts';
 import { frontOf, type Policy } from './policies.ts';
@@ -16,13 +17,6 @@ export interface Experiment {
   readonly rules: Rules;
   readonly policy: Policy;
 }
-
-/** The search for the best limit never looks beyond this. */
-const MOST_STATIC = 1_024;
-/** It doubles the limit until goodput has fallen to this share of the best. */
-const FALLEN_SHARE = 0.7;
-/** Then it looks between the neighbours of the best, so many times. */
-const REFINEMENTS = 4;
 
 export async function runSimulation(experiment: Experiment): Promise<SimulationResult> {
   const { policy } = experiment;
@@ -67,35 +61,15 @@ function quartilePrompts(workload: Workload): readonly number[] {
 }
 
 async function bestStatic(experiment: Experiment): Promise<SimulationResult> {
-  const runs = new Map<number, SimulationResult>();
-  const most = Math.min(MOST_STATIC, experiment.machine.maxSequences ?? MOST_STATIC);
-  const at = async (limit: number) => {
-    const known = runs.get(limit);
-    if (known !== undefined) return known;
+  const results = new Map<number, SimulationResult>();
+  const run = async (limit: number) => {
     const result = await runOnce(experiment, 'static', limit);
-    runs.set(limit, result);
-    return result;
+    results.set(limit, result);
+    const { goodput, oom, overflow } = result;
+    return { limit, goodput, died: oom + overflow };
   };
-  for (let limit = 1; limit < 2 * most; limit *= 2) {
-    const { goodput } = await at(Math.min(limit, most));
-    if (goodput < FALLEN_SHARE * best(runs).result.goodput) break;
-  }
-  for (let round = 0; round < REFINEMENTS; round += 1) {
-    const { limit } = best(runs);
-    const tried = [...runs.keys()].sort((a, b) => a - b);
-    const below = tried.filter((other) => other < limit).at(-1) ?? limit;
-    const above = tried.find((other) => other > limit) ?? limit;
-    await at(Math.round((below + limit) / 2));
-    await at(Math.round((limit + above) / 2));
-  }
-  return best(runs).result;
-}
-
-function best(runs: ReadonlyMap<number, SimulationResult>) {
-  let found: { limit: number; result: SimulationResult } | null = null;
-  for (const [limit, result] of runs) {
-    if (found === null || result.goodput > found.result.goodput) found = { limit, result };
-  }
-  if (found === null) throw new Error('no run to choose from');
-  return found;
+  const staticRuns = await searchStatic(run, experiment.machine.maxSequences);
+  const best = results.get(bestOf(staticRuns)?.limit ?? 0);
+  if (best === undefined) throw new Error('no run to choose from');
+  return { ...best, staticRuns };
 }

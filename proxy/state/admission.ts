@@ -12,7 +12,7 @@ import type {
   RejectReason,
   TokenBounds,
 } from '../policy/types.ts';
-import type { Admitted, AdmissionResult } from './admission-result.ts';
+import type { AdmissionResult, Admitted } from './admission-result.ts';
 import type { DecisionLog } from './decision-log.ts';
 import type { AdmissionRequest } from './judge.ts';
 import { untouched } from './observe.ts';

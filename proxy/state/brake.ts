@@ -6,6 +6,7 @@
 import { type BrakeLimits, LOOKAHEAD_TOKENS, overrunHurts, planBrake } from '../policy/brake.ts';
 import type { BrakeAction, BrakeEffects } from './brake-effects.ts';
 import { BrakeLeases, type WatchedLease } from './brake-leases.ts';
+import { causeOf, isOutdated, nothingWatched, type Watched } from './brake-watch.ts';
 import type { Capacities } from './capacities.ts';
 import type { Clock } from './clock.ts';
 import type { Headrooms } from './headrooms.ts';
@@ -17,12 +18,7 @@ import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { type Instance, isServing, type Pools, type ServingInstance } from './pools.ts';
 import type { Speeds } from './speeds.ts';
-import {
-  foreseenUnits,
-  NOTHING_UNEXPLAINED,
-  type Unexplained,
-  unexplainedUnits,
-} from './unexplained.ts';
+import { foreseenUnits, NOTHING_UNEXPLAINED, unexplainedUnits } from './unexplained.ts';
 
 export interface BrakeParts {
   readonly pools: Pools;
@@ -35,16 +31,6 @@ export interface BrakeParts {
   readonly metrics: Pick<Metrics, 'brakeActed'>;
   /** `observe`: it changes nothing, so there is no brake. */
   readonly mode: 'enforce' | 'observe';
-}
-
-interface Watched {
-  isOn: boolean;
-  /** What may come to be held before it must be looked at again. */
-  slackUnits: number;
-  unexplained: Unexplained;
-  /** As they may be by the next reading. */
-  foreseenUnits: number;
-  capacityUnits: number | null;
 }
 
 export class Brake {
@@ -112,6 +98,7 @@ export class Brake {
   #ended({ terms: { instance, layout } }: Lease): void {
     if (!overrunHurts(layout)) return;
     const watched = this.#of(instance);
+    watched.endedAtMs = this.#parts.clock.nowMs();
     // It may have been this one that held more than was seen; the next reading tells.
     if (!watched.unexplained.isForeign) {
       watched.unexplained = NOTHING_UNEXPLAINED;
@@ -136,7 +123,8 @@ export class Brake {
     const leases = this.#leases.of(name);
     const othersUnits = watched.foreseenUnits;
     const plan = planBrake({ limits, othersUnits, leases, isOn: watched.isOn });
-    this.#switch(instance, watched, plan.state !== 'ok', limits, leases);
+    const isOn = plan.state !== 'ok' || (watched.isOn && isOutdated(instance, watched));
+    this.#switch(instance, watched, isOn, limits, leases);
     watched.capacityUnits = limits?.capacityUnits ?? null;
     // Whoever is made to go comes through the ledger again: no room is counted on before.
     watched.slackUnits = plan.state === 'act' ? 0 : plan.slackUnits;
@@ -189,23 +177,8 @@ export class Brake {
   #of(instance: string): Watched {
     const known = this.#watched.get(instance);
     if (known !== undefined) return known;
-    const fresh: Watched = {
-      isOn: false,
-      slackUnits: 0,
-      unexplained: NOTHING_UNEXPLAINED,
-      foreseenUnits: 0,
-      capacityUnits: null,
-    };
+    const fresh = nothingWatched();
     this.#watched.set(instance, fresh);
     return fresh;
   }
-}
-
-/** What made it go on: others' use of the engine, less room than before, or requests that grew. */
-function causeOf(
-  { unexplained, capacityUnits: before }: Watched,
-  limits: BrakeLimits | null,
-): 'others' | 'capacity' | 'requests' {
-  if (unexplained.isForeign && unexplained.units > 0) return 'others';
-  return before !== null && (limits?.capacityUnits ?? 0) < before ? 'capacity' : 'requests';
 }

@@ -4,6 +4,7 @@
  * no key, no session and no tenant. docs/decision-log.md describes every field.
  */
 import type { Decision, RequestShape } from '../policy/types.ts';
+import type { InstanceLine } from './instance-lines.ts';
 import type { AdmissionRequest } from './judge.ts';
 import type { SettledRequest } from './settled.ts';
 
@@ -17,6 +18,9 @@ const MAX_NAME_CHARS = 128;
 export class DecisionLog {
   readonly #wallMs: () => number;
   #sink: LineSink | null = null;
+  #settings: Readonly<Record<string, unknown>> | null = null;
+  /** As they were told last, by name. */
+  readonly #instances = new Map<string, InstanceLine>();
 
   /** @param wallMs milliseconds since 1970: a log is read long after its process is gone */
   constructor(wallMs: () => number) {
@@ -26,6 +30,24 @@ export class DecisionLog {
   /** Nothing is told before, and nothing after null. */
   writeTo(sink: LineSink | null): void {
     this.#sink = sink;
+    if (sink !== null) for (const line of this.headLines()) sink.write(line);
+  }
+
+  /** What a file has to begin with to be understood by itself. */
+  headLines(): readonly string[] {
+    const instances = [...this.#instances.values()].map((line) => this.#instanceText(line));
+    return this.#settings === null ? instances : [this.#settingsText(this.#settings), ...instances];
+  }
+
+  /** @param values of the options that decide, by flag name; no secret and no path is among them */
+  settings(values: Readonly<Record<string, unknown>>): void {
+    this.#settings = values;
+    this.#sink?.write(this.#settingsText(values));
+  }
+
+  instance(line: InstanceLine): void {
+    this.#instances.set(line.instance, line);
+    this.#sink?.write(this.#instanceText(line));
   }
 
   /**
@@ -98,9 +120,21 @@ export class DecisionLog {
     });
   }
 
-  #write(sink: LineSink, record: Readonly<Record<string, unknown>>): void {
-    sink.write(JSON.stringify({ v: 1, ...record }));
+  #settingsText(values: Readonly<Record<string, unknown>>): string {
+    return text({ type: 'settings', timeMs: Math.round(this.#wallMs()), values });
   }
+
+  #instanceText(line: InstanceLine): string {
+    return text({ type: 'instance', timeMs: Math.round(this.#wallMs()), ...line });
+  }
+
+  #write(sink: LineSink, record: Readonly<Record<string, unknown>>): void {
+    sink.write(text(record));
+  }
+}
+
+function text(record: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify({ v: 1, ...record });
 }
 
 function shapeFields(shape: RequestShape, path: string) {

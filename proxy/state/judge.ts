@@ -43,6 +43,8 @@ export interface AdmissionRequest {
 /** Those who wait, as far as a decision must respect them. */
 export interface Line {
   readonly length: number;
+  /** Whoever is decided on stands in it, and its turn has come; left out: it is a newcomer. */
+  readonly own?: true;
   readonly waitingFor: (pool: string) => readonly Waiting[];
 }
 
@@ -109,6 +111,7 @@ export class Judge {
       neverDegrade: request.neverDegrade,
       pools: views.pools(request.path, line.waitingFor),
       queueLength: line.length,
+      waits: line.own === true,
       nowMs: clock.nowMs(),
       config: policy,
     };

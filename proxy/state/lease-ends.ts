@@ -15,9 +15,19 @@ const SHARES = [0.1, 0.3, 0.5, 0.7, 0.9] as const;
 /** The last of several sequences is what ends the lease. */
 const SHARE_OF_SEVERAL = [0.95] as const;
 
+/** Ends are the same moments for a while: what a lease generates meanwhile was foreseen. */
+const VALID_MS = 100;
+
+interface KnownEnds {
+  readonly ends: readonly number[] | null;
+  readonly state: Lease['state'];
+  readonly untilMs: number;
+}
+
 export class LeaseEnds {
   readonly #speeds: Speeds;
   readonly #lengths: LengthForecasts;
+  readonly #known = new WeakMap<Lease, KnownEnds>();
 
   constructor(speeds: Speeds, lengths: LengthForecasts) {
     this.#speeds = speeds;
@@ -26,6 +36,16 @@ export class LeaseEnds {
 
   /** Moments of equal parts of it; a part may be past: its prediction was wrong. null before the instance's speed is known. */
   predictedMs(lease: Lease, nowMs: number): readonly number[] | null {
+    const known = this.#known.get(lease);
+    if (known !== undefined && nowMs < known.untilMs && known.state === lease.state) {
+      return known.ends;
+    }
+    const ends = this.#predictedMs(lease, nowMs);
+    this.#known.set(lease, { ends, state: lease.state, untilMs: nowMs + VALID_MS });
+    return ends;
+  }
+
+  #predictedMs(lease: Lease, nowMs: number): readonly number[] | null {
     const { instance, charge, takenAtMs, lengthKey } = lease.terms;
     const producedTokens = this.#producedTokens(lease, nowMs);
     const curve = lengthKey === undefined ? null : this.#lengths.curveOf(lengthKey, producedTokens);

@@ -86,7 +86,8 @@ export class Overview {
   }
 
   #instance(instance: Instance): InstanceOverview {
-    const { ledger, capacities, calibration, levels, headrooms, outlooks, brake, views } = this.#parts;
+    const { ledger, capacities, calibration, levels, headrooms, outlooks, brake, views } =
+      this.#parts;
     const calibrated = calibration.of(instance.name);
     const totals = ledger.totals(instance.name);
     const leasedUnits = outlooks.leasedUnits(instance.name);

@@ -10,7 +10,7 @@ import type { Resumed } from './resumed.ts';
  * How often others may be served before the entry whose turn it is while there
  * is no room for it. Small requests use what it leaves free meanwhile.
  */
-export const MAX_PASSES = 16;
+export const MAX_PASSES = 4;
 /** And for how long, as a share of the longest wait: after that what is freed is kept for it. */
 export const PASSING_SHARE = 0.25;
 /**

@@ -45,7 +45,11 @@ export function waitingAgain({ decision }: Admitted): QueueDecision {
     pool,
     predictedWaitMs: null,
     charge,
-    wantedUnits: charge.peakUnits,
+    expected: {
+      units: charge.peakUnits,
+      heldUnits: charge.peakUnits,
+      outputTokens: charge.outputTokens,
+    },
     level,
     promptTokens,
     estimate,

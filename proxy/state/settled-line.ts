@@ -10,7 +10,7 @@ export type ReadLine =
   | { readonly is: 'other' }
   | { readonly is: 'bad'; readonly why: string };
 
-const OTHER_TYPES: readonly unknown[] = ['decision', 'dropped'];
+const OTHER_TYPES: readonly unknown[] = ['decision', 'dropped', 'instance', 'settings'];
 const MOST_TOKENS = 2 ** 40;
 
 /** Never throws. Learned from is what the log tells, not what was forecast at the time. */

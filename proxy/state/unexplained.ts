@@ -53,12 +53,15 @@ export function unexplainedUnits(
   return { units, isForeign };
 }
 
+/** From one reading to the next, and until a cancellation that follows from that one has freed memory. */
+const READINGS_AHEAD = 2;
+
 /**
- * What others are taken to hold by the next reading: as much more as they came
- * to hold between the last two. Nothing else tells how fast another client fills
- * a pool, and a prompt of its own fills it far faster than tokens do.
+ * What others are taken to come to hold: they go on as they did between the last
+ * two readings. Nothing else tells how fast another client fills a pool, and a
+ * prompt of its own fills it far faster than tokens do.
  */
 export function foreseenUnits(before: Unexplained, now: Unexplained): number {
   const isKnown = before.isForeign && now.isForeign;
-  return now.units + (isKnown ? Math.max(0, now.units - before.units) : 0);
+  return now.units + (isKnown ? READINGS_AHEAD * Math.max(0, now.units - before.units) : 0);
 }

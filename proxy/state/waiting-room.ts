@@ -71,15 +71,19 @@ export class WaitingRoom {
     signal: AbortSignal,
   ): Promise<QueueExit<AdmissionResult>> {
     const { clock, metrics, policy } = this.#parts;
-    const { pool, charge, wantedUnits, predictedWaitMs } = decision;
+    const { pool, charge, expected, predictedWaitMs } = decision;
     const { resumed } = request;
     const mayDisplace = resumed === undefined;
     if (mayDisplace && this.#queue.length >= policy.queueMax) {
       this.#queue.displaceFor(request.tenant);
     }
-    const durationMs = this.#durationMs(decision);
-    const waiting = { units: wantedUnits, sequences: charge.sequences, durationMs };
-    const place = { ...this.#turnOf(request, decision, durationMs), pool, waiting, resumed };
+    const waiting = {
+      units: expected.units,
+      heldUnits: expected.heldUnits,
+      sequences: charge.sequences,
+      durationMs: this.#durationMs(decision, expected.outputTokens),
+    };
+    const place = { ...this.#turnOf(request, decision), pool, waiting, resumed };
     const sinceMs = clock.nowMs();
     const exit = await this.#queue.wait({ request, bounds }, place, signal);
     const realMs = clock.nowMs() - sinceMs;
@@ -94,7 +98,7 @@ export class WaitingRoom {
   /** A newcomer was admitted without waiting: in a line that is not empty it owes for that. */
   admittedAtOnce(request: AdmissionRequest, decision: AdmitDecision): void {
     if (this.#queue.length === 0) return;
-    const turn = this.#turnOf(request, decision, this.#durationMs(decision));
+    const turn = this.#turnOf(request, decision);
     this.#queue.servedAtOnce(turn, decision.pool);
     this.#trueUps.remember(request.id, turn, decision.pool);
   }
@@ -121,6 +125,7 @@ export class WaitingRoom {
     // Its turn has come in its own line; in that of another pool nobody is passed by.
     const ahead: Line = {
       length: 0,
+      own: true,
       waitingFor: (pool) =>
         pool === entry.pool
           ? []
@@ -142,18 +147,19 @@ export class WaitingRoom {
     return { how: decision.reason === 'memory_pressure' ? 'short' : 'aside' };
   }
 
-  #turnOf(
-    { priority, tenant }: AdmissionRequest,
-    { charge, estimate }: QueueDecision | AdmitDecision,
-    durationMs: number | null,
-  ): Turn {
-    return { priority, tenant, cost: heldCost(charge, likelyTokens(charge, estimate), durationMs) };
+  #turnOf({ priority, tenant }: AdmissionRequest, decision: QueueDecision | AdmitDecision): Turn {
+    const { charge, estimate } = decision;
+    const outputTokens = likelyTokens(charge, estimate);
+    const durationMs = this.#durationMs(decision, outputTokens);
+    return { priority, tenant, cost: heldCost(charge, outputTokens, durationMs) };
   }
 
   /** Predicted, from its admission to its end; null before anything was learned. */
-  #durationMs({ pool, charge, estimate }: QueueDecision | AdmitDecision): number | null {
+  #durationMs(
+    { pool, charge }: QueueDecision | AdmitDecision,
+    outputTokens: number,
+  ): number | null {
     const { speeds, pools } = this.#parts;
-    const outputTokens = likelyTokens(charge, estimate);
     return speeds.quickestDurationMs(namesIn(pools, pool), charge.promptTokens, outputTokens);
   }
 }

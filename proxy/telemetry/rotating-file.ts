@@ -13,6 +13,8 @@ export interface RotatingFileOptions {
   readonly maxWaitingBytes: number;
   /** The line that tells of dropped ones. */
   readonly droppedLine: (lines: number) => string;
+  /** Lines that a file begins with that takes the place of another; left out: none. */
+  readonly headLines?: () => readonly string[];
   /** Called when it can't be written, once until it can again. */
   readonly onTrouble: (why: string) => void;
 }
@@ -28,6 +30,7 @@ export class RotatingFile {
   #dropped = 0;
   #droppedInAll = 0;
   #isTroubled = false;
+  #hasWritten = false;
   #flushing: Promise<void> | null = null;
 
   private constructor(path: string, file: FileHandle, options: RotatingFileOptions) {
@@ -99,9 +102,17 @@ export class RotatingFile {
 
   async #append(chunk: Buffer): Promise<void> {
     const bytes = await this.#bytesThere();
-    if (bytes > 0 && bytes + chunk.length > this.#options.maxBytes) await this.#rotate();
+    const isFull = bytes > 0 && bytes + chunk.length > this.#options.maxBytes;
+    if (isFull) await this.#rotate();
+    // One that was moved away or emptied is followed by a new one as well.
+    const isNext = isFull || (bytes === 0 && this.#hasWritten);
     this.#file ??= await openAtEnd(this.#path);
-    await this.#file.appendFile(chunk);
+    await this.#file.appendFile(isNext ? Buffer.concat([this.#head(), chunk]) : chunk);
+    this.#hasWritten = true;
+  }
+
+  #head(): Buffer {
+    return Buffer.from((this.#options.headLines?.() ?? []).map((line) => `${line}\n`).join(''));
   }
 
   /** Of what its path names. A file that is no longer there by its name is let go of. */

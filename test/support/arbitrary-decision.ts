@@ -132,6 +132,7 @@ export const decideInputs: fc.Arbitrary<DecideInput> = fc
     session: given.session,
     neverDegrade: given.neverDegrade,
     queueLength: given.queueLength,
+    waits: false,
     nowMs: given.nowMs,
     pools: large === null ? [usual] : [usual, large],
     config: { ...POLICY, degrade, admissionOrder },

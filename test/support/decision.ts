@@ -139,6 +139,7 @@ export function decideInput({ shape, config, ...change }: InputChange = {}): Dec
     neverDegrade: false,
     pools: [poolView([instanceView()])],
     queueLength: 0,
+    waits: false,
     nowMs: 0,
     estimate: {
       promptTokens: { lo: 1_000, expected: 1_000, hi: 1_000, source: 'engine' },

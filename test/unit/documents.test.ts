@@ -4,6 +4,7 @@ import { posix } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { ESTIMATE_OPTIONS } from '../../proxy/config/estimate-options.ts';
 import { isOptionName } from '../../proxy/config/options.ts';
+import { SIMULATE_OPTIONS } from '../../proxy/config/simulate-options.ts';
 import { TRAIN_OPTIONS } from '../../proxy/config/train-options.ts';
 import { sourcesIn } from '../support/source-file.ts';
 
@@ -30,7 +31,11 @@ const NOT_OURS = new Set([
 ]);
 
 /** Of one command alone. */
-const COMMAND_OPTIONS = new Set([...Object.keys(ESTIMATE_OPTIONS), ...Object.keys(TRAIN_OPTIONS)]);
+const COMMAND_OPTIONS = new Set([
+  ...Object.keys(ESTIMATE_OPTIONS),
+  ...Object.keys(SIMULATE_OPTIONS),
+  ...Object.keys(TRAIN_OPTIONS),
+]);
 
 describe.each(documents)('$path', ({ path, text }) => {
   test('links to what is there', () => {

@@ -19,7 +19,7 @@ export interface Trace {
 export class TraceError extends Error {}
 
 /** What one field of a row may be at most: no request of any model is longer. */
-export const MOST_TOKENS = 100_000_000;
+const MOST_TOKENS = 100_000_000;
 
 /**
  * Tokens of a field; an output or a prompt of none counts as one token, since
