@@ -2,12 +2,13 @@
 /** The command line: what was asked for, and the exit code it ends with. */
 import yargs, { type Options } from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { EXIT, estimate, type Flags, refuse, simulate, train } from './command-actions.ts';
+import { EXIT, estimate, type Flags, refuse, replay, simulate, train } from './command-actions.ts';
 import { describeConfig } from './config/describe.ts';
 import { ESTIMATE_OPTIONS } from './config/estimate-options.ts';
 import { type Loaded, loadConfig, loadValues } from './config/load.ts';
 import type { Option } from './config/option.ts';
 import { OPTION_GROUPS } from './config/options.ts';
+import { REPLAY_OPTIONS } from './config/replay-options.ts';
 import { SIMULATE_OPTIONS } from './config/simulate-options.ts';
 import { didYouMean } from './config/suggest.ts';
 import { TRAIN_OPTIONS } from './config/train-options.ts';
@@ -21,6 +22,7 @@ const COMMANDS = [
   'doctor',
   'estimate',
   'simulate',
+  'replay',
   'train',
   'healthcheck',
   'completion',
@@ -66,6 +68,12 @@ async function run(args: readonly string[]): Promise<number> {
       'Play a trace of requests against a policy, in virtual time',
       flagsOf(SIMULATE_OPTIONS, 'Simulate'),
       ending(simulate),
+    )
+    .command(
+      'replay',
+      'What other thresholds would have done with the requests of a decision log',
+      flagsOf(REPLAY_OPTIONS, 'Replay'),
+      ending(replay),
     )
     .command(
       'train',

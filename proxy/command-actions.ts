@@ -2,6 +2,7 @@
 import { readCommandOptions } from './config/command-options.ts';
 import { ESTIMATE_OPTIONS } from './config/estimate-options.ts';
 import { type Problem, renderProblem } from './config/problem.ts';
+import { REPLAY_OPTIONS } from './config/replay-options.ts';
 import { SIMULATE_OPTIONS } from './config/simulate-options.ts';
 import { TRAIN_OPTIONS } from './config/train-options.ts';
 
@@ -33,6 +34,16 @@ export async function simulate(flags: Flags): Promise<number> {
   if (values.json) console.log(JSON.stringify(figures, null, 2));
   else console.log(simulating.simulationReport(values, simulated));
   console.error(`written: ${written.join(', ')}`);
+  return EXIT.ok;
+}
+
+export async function replay(flags: Flags): Promise<number> {
+  const { values, problems } = readCommandOptions(REPLAY_OPTIONS, flags);
+  if (problems.length > 0) return refuse(problems);
+  const replaying = await import('./replay.ts');
+  const replayed = await replaying.replay(values);
+  if (!('control' in replayed)) return refuse(replayed);
+  console.log(values.json ? JSON.stringify(replayed, null, 2) : replaying.replayReport(replayed));
   return EXIT.ok;
 }
 

@@ -46,7 +46,8 @@ export async function keepOnDisk(
 ): Promise<KeptOnDisk> {
   const { lengths, decisionLog, clock } = rooms;
   const store = state.dir === null ? null : await openFolder(state.dir);
-  const file = state.decisionLogFile === null ? null : await openLog(state.decisionLogFile, decisionLog, log);
+  const file =
+    state.decisionLogFile === null ? null : await openLog(state.decisionLogFile, decisionLog, log);
   const learned = store === null ? null : new LearnedState({ store, lengths, clock, log });
   await learned?.restore().catch(refuse('state-dir', state.dir));
   learned?.start();

@@ -1,6 +1,5 @@
 /** Reads decision logs line by line, however large they are. */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { linesOf, MAX_LINE_CHARS, UnreadableLog } from './log-lines.ts';
 import { type ReadLine, readLine } from './state/settled-line.ts';
 
 /** What `kvgate train` can't go on with. */
@@ -14,9 +13,6 @@ export class TrainError extends Error {
     this.option = option;
   }
 }
-
-/** Far above any line of a log: what is longer is none. */
-const MAX_LINE_CHARS = 65_536;
 
 export interface FoundInLogs {
   readonly answers: number;
@@ -40,7 +36,7 @@ export async function readLog(
   let firstBad: string | null = null;
   for (const path of logs) {
     let number = 0;
-    for await (const line of linesOf(path)) {
+    for await (const line of readable(path)) {
       number += 1;
       if (line.trim() === '') continue;
       const read: ReadLine =
@@ -57,30 +53,10 @@ export async function readLog(
   return { answers, badLines, firstBad };
 }
 
-/** A line that is too long comes as its first part, and as one line. */
-async function* linesOf(path: string): AsyncGenerator<string> {
-  let rest = '';
+async function* readable(path: string): AsyncGenerator<string> {
   try {
-    // A pipe has nothing left for the second reading, and may never end it.
-    if (!(await stat(path)).isFile()) throw new Error('it is no regular file');
-    for await (const chunk of createReadStream(path, 'utf8')) {
-      const [first = '', ...others] = String(chunk).split('\n');
-      rest = bounded(rest + first);
-      for (const next of others) {
-        yield rest;
-        rest = bounded(next);
-      }
-    }
+    yield* linesOf(path);
   } catch (error) {
-    throw new TrainError(`${path} can't be read: ${messageOf(error)}`, 'log');
+    throw error instanceof UnreadableLog ? new TrainError(error.message, 'log') : error;
   }
-  if (rest !== '') yield rest;
-}
-
-function bounded(text: string): string {
-  return text.slice(0, MAX_LINE_CHARS + 1);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -8,6 +8,11 @@ export interface LengthKey {
   readonly kind: string;
 }
 
+type KeyedShape = Pick<RequestShape, 'model' | 'reasoningEffort' | 'hasTools' | 'prompts'>;
+
+/** One that waits is asked for its key each time it is its turn. */
+const KEYS = new WeakMap<KeyedShape, { path: string; promptTokens: number; key: LengthKey }>();
+
 /** Prompts below and above are not told apart by their length. */
 const SHORTEST_PROMPT_LOG2 = 6;
 const LONGEST_PROMPT_LOG2 = 17;
@@ -29,11 +34,15 @@ export const EVERYTHING = '[]';
  * @param path the route that the request came in by
  * @param promptTokens expected, of all prompts of the request together
  */
-export function lengthKey(
-  shape: Pick<RequestShape, 'model' | 'reasoningEffort' | 'hasTools' | 'prompts'>,
-  path: string,
-  promptTokens: number,
-): LengthKey {
+export function lengthKey(shape: KeyedShape, path: string, promptTokens: number): LengthKey {
+  const known = KEYS.get(shape);
+  if (known?.path === path && known.promptTokens === promptTokens) return known.key;
+  const key = newKey(shape, path, promptTokens);
+  KEYS.set(shape, { path, promptTokens, key });
+  return key;
+}
+
+function newKey(shape: KeyedShape, path: string, promptTokens: number): LengthKey {
   const model = shape.model?.slice(0, MAX_NAME_CHARS) ?? null;
   const route = path.slice(0, MAX_NAME_CHARS);
   const parts = [model, route, shape.reasoningEffort, shape.hasTools];

@@ -22,10 +22,14 @@ interface KnownEnd extends Freeing {
 /** Soonest first; none is before `nowMs`. */
 function knownEnds(freeing: readonly Freeing[], nowMs: number): KnownEnd[] {
   const ends: KnownEnd[] = [];
-  for (const { atMs, units, sequences } of freeing) {
-    if (atMs !== null) ends.push({ atMs: Math.max(atMs, nowMs), units, sequences });
+  for (const end of freeing) {
+    if (isKnown(end)) ends.push(end.atMs < nowMs ? { ...end, atMs: nowMs } : end);
   }
   return ends.sort((a, b) => a.atMs - b.atMs);
+}
+
+function isKnown(end: Freeing): end is KnownEnd {
+  return end.atMs !== null;
 }
 
 /** What is occupied once one more has ended. */

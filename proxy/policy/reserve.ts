@@ -76,6 +76,18 @@ function mayRun(instance: InstanceView, occupied: Sequences, wanted: Sequences):
   return occupied.sequences + wanted.sequences <= limit;
 }
 
+/**
+ * Prompt tokens that are prefilled at a time on a `dynamic` instance: enough to
+ * keep a GPU's compute busy. Prefills that run side by side take as much longer
+ * and hold their transients for all that time, ten times what their KV takes:
+ * one after the other they leave the memory to those who generate.
+ */
+const PREFILL_TOKENS = 2_048;
+
+function mayPrefill({ prefillTokens }: InstanceView, { promptTokens }: Charge): boolean {
+  return prefillTokens === 0 || prefillTokens + promptTokens <= PREFILL_TOKENS;
+}
+
 /** @param curve lengths of outputs like the request's own; null: only its limit is known */
 export function fitsNow(
   instance: InstanceView,
@@ -83,6 +95,7 @@ export function fitsNow(
   curve: LengthCurve | null,
 ): boolean {
   const { outlook, sequences, layout, capacity } = instance;
+  if (!mayPrefill(instance, charge)) return false;
   if (outlook === null) {
     const occupied = { units: instance.committedUnits, sequences };
     return fitsInto(instance, occupied, { units: charge.peakUnits, sequences: charge.sequences });

@@ -43,6 +43,8 @@ export interface InstanceView {
   readonly outlook: Outlook | null;
   /** Sequences in flight, of kvgate and of others. */
   readonly sequences: number;
+  /** Prompt tokens of its leases in prefill, where each prefill takes memory of its own (`dynamic`); else 0. */
+  readonly prefillTokens: number;
   /** Hard limit of sequences (slots, `max_num_seqs`); null when there is none. */
   readonly maxSequences: number | null;
   /** Soft limit of sequences from degradation or `--max-concurrency`; null: none. */

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../state/clock.ts';
 import type { Ended, Front, Stage } from './front.ts';
+import { INSTANCE } from './instance.ts';
 import type { SimulatedRequest } from './workload.ts';
 
 /** Who is let in, and what is held against them until they end. */
@@ -97,7 +98,7 @@ export class FixedFront implements Front {
   #tryToStart(request: SimulatedRequest): boolean {
     const outputTokens = this.#gate.enter(request, this.#clock.nowMs());
     if (outputTokens === null) return false;
-    this.#stage.start(request, outputTokens);
+    this.#stage.start(request, outputTokens, INSTANCE);
     return true;
   }
 }

@@ -7,8 +7,8 @@ import type { SimulatedRequest } from './workload.ts';
 
 /** What a front may do. */
 export interface Stage {
-  /** The request goes to the engine now, with at most so many output tokens. */
-  start(request: SimulatedRequest, outputTokens: number): void;
+  /** The request goes to an engine now, with at most so many output tokens. @param instance its name */
+  start(request: SimulatedRequest, outputTokens: number, instance: string): void;
   /** The request waits. @param predictedMs null where no wait is predicted */
   queued(request: SimulatedRequest, predictedMs: number | null): void;
   /** The engine lets go of a request that was started; nothing more is heard of it. */

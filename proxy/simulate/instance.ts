@@ -1,4 +1,4 @@
-/** The one instance of a simulation, as the rooms of state know a backend. */
+/** The instances of a simulation, as the rooms of state know a backend; most have just the one. */
 import type {
   Adapter,
   EngineFacts,
@@ -9,7 +9,6 @@ import { NO_MEDIA } from '../memory/models/media-bounds.ts';
 import type { InstanceConfig } from '../state/pools.ts';
 import type { EngineGauges } from './engine-model.ts';
 import type { Machine } from './machine.ts';
-import { PATH } from './requests.ts';
 
 export const INSTANCE = 'simulated';
 
@@ -17,6 +16,30 @@ const notReached = (): never => {
   throw new Error('a simulated engine is not reached over HTTP');
 };
 const IO: EngineIo = { get: notReached, post: notReached, commandLine: async () => null };
+
+/** What a reading tells of a machine besides what is in use. */
+export interface WorldMachine
+  extends Pick<Machine, 'engine' | 'layout' | 'maxSequences' | 'gpuBytes'> {
+  readonly model: string;
+  /** null: the engine does not tell. */
+  readonly capacityUnits: number | null;
+  /** In use on its GPU before anything runs; left out: what leaves exactly its capacity by the margins. */
+  readonly gpuFloorBytes?: number;
+}
+
+/** One instance of a world, and where its figures come from: they may change with time. */
+export interface Member {
+  readonly config: InstanceConfig;
+  /** That it serves. */
+  readonly paths: readonly string[];
+  readonly machine: () => WorldMachine;
+  readonly gauges: () => Pick<EngineGauges, 'usedUnits' | 'running' | 'waiting' | 'preemptions'>;
+}
+
+/** Of an instance by another name. */
+export function configOf(name: string, pool: string, large: boolean): InstanceConfig {
+  return { ...INSTANCE_CONFIG, name, pool, large };
+}
 
 export const INSTANCE_CONFIG: InstanceConfig = {
   name: INSTANCE,
@@ -26,10 +49,10 @@ export const INSTANCE_CONFIG: InstanceConfig = {
   io: IO,
 };
 
-export function adapterOf(engine: string): Adapter {
+export function adapterOf(engine: string, paths: readonly string[]): Adapter {
   return {
     name: engine,
-    generationRoutes: [{ path: PATH, kind: 'chat', api: 'openai' }],
+    generationRoutes: paths.map((path) => ({ path, kind: 'chat', api: 'openai' })),
     passthroughRoutes: [],
     cancelQuietMs: 0,
     rankHeader: null,
@@ -46,7 +69,7 @@ export function adapterOf(engine: string): Adapter {
   };
 }
 
-export function factsOf({ layout, model }: Machine): EngineFacts {
+export function factsOf({ layout, model }: WorldMachine): EngineFacts {
   return {
     layout,
     modelId: model,
@@ -59,7 +82,10 @@ export function factsOf({ layout, model }: Machine): EngineFacts {
 }
 
 /** What the adapter of such an engine reads: transformers tells nothing, llama.cpp counts no preemptions. */
-export function readingOf(machine: Machine, gauges: EngineGauges): EngineReading {
+export function readingOf(
+  machine: WorldMachine,
+  gauges: ReturnType<Member['gauges']>,
+): EngineReading {
   const { layout, capacityUnits, maxSequences } = machine;
   const isDynamic = layout.model === 'dynamic';
   return {

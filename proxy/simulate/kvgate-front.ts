@@ -9,15 +9,12 @@ import type { AdmissionRequest } from '../state/judge.ts';
 import type { Lease } from '../state/lease.ts';
 import type { LengthForecasts } from '../state/lengths/length-forecasts.ts';
 import { resumedRequest } from '../state/resumed.ts';
-import type { EngineGauges } from './engine-model.ts';
 import type { Ended, Front, Stage } from './front.ts';
 import { Ghosts } from './ghosts.ts';
 import { HeardDecisions, levelLog } from './hearing.ts';
-import { INSTANCE } from './instance.ts';
-import type { Machine } from './machine.ts';
+import { INSTANCE, type Member } from './instance.ts';
 import { noMetrics } from './no-metrics.ts';
 import { type Recall, Recalls } from './recalls.ts';
-import { admissionRequest, PATH } from './requests.ts';
 import type { SimulatedRequest } from './workload.ts';
 import { composeWorld, type Rules, type World } from './world.ts';
 
@@ -26,15 +23,16 @@ const NEVER = new AbortController().signal;
 setMaxListeners(0, NEVER);
 
 export interface KvgateFrontParts {
-  readonly machine: Machine;
+  readonly members: readonly Member[];
   readonly rules: Rules;
   readonly clock: Clock;
   readonly stage: Stage;
   readonly lengths: LengthForecasts;
-  /** Requests ask for what they will produce, and not for the limit of all. */
-  readonly asksTruth: boolean;
-  readonly gauges: () => EngineGauges;
+  /** What a request asks for. */
+  readonly asked: (request: SimulatedRequest) => AdmissionRequest;
   readonly onLevel: () => void;
+  /** Hears of each decision, those on who has waited included. */
+  readonly onDecided?: (request: SimulatedRequest, decision: Decision) => void;
 }
 
 interface Flight {
@@ -59,7 +57,7 @@ export class KvgateFront implements Front {
   constructor(parts: KvgateFrontParts) {
     this.#parts = parts;
     const heard = new HeardDecisions((request, decision) => this.#decided(request, decision));
-    this.#world = composeWorld(parts.machine, parts.rules, {
+    this.#world = composeWorld(parts.members, parts.rules, {
       clock: parts.clock,
       log: levelLog(parts.onLevel),
       metrics: noMetrics,
@@ -85,8 +83,7 @@ export class KvgateFront implements Front {
   }
 
   arrived(request: SimulatedRequest): void {
-    const { outputTokens, askedTokens } = request;
-    const asked = admissionRequest(request, this.#parts.asksTruth ? outputTokens : askedTokens);
+    const asked = this.#parts.asked(request);
     this.#byId.set(asked.id, request);
     this.#isDue = true;
     void this.#admit(request, asked);
@@ -108,7 +105,7 @@ export class KvgateFront implements Front {
   }
 
   poll(): void {
-    this.#world.poll(this.#parts.gauges());
+    this.#world.poll();
     this.#ghosts.look();
   }
 
@@ -131,7 +128,7 @@ export class KvgateFront implements Front {
         this.#flights.set(request.index, { admitted, asked });
         this.#byLease.set(admitted.lease, request);
         const limit = asked.shape.requestedOutputTokens ?? request.askedTokens;
-        stage.start(request, admitted.decision.grant.outputTokens ?? limit);
+        stage.start(request, admitted.decision.grant.outputTokens ?? limit, admitted.instance.name);
         const recalled = this.#recalls.started(admitted.lease);
         if (recalled !== null) void this.#recall(admitted.lease, recalled);
         return;
@@ -171,6 +168,7 @@ export class KvgateFront implements Front {
     this.#isDue = true;
     this.#ghosts.decided(asked, decision);
     const request = this.#byId.get(asked.id);
+    if (request !== undefined) this.#parts.onDecided?.(request, decision);
     if (request !== undefined && decision.action === 'queue') {
       this.#parts.stage.queued(request, decision.predictedWaitMs);
     }
@@ -190,7 +188,7 @@ export class KvgateFront implements Front {
       learn({
         requestId: asked.id,
         instance: instance.name,
-        path: PATH,
+        path: asked.path,
         shape: asked.shape,
         decision,
         layout: lease.terms.layout,

@@ -7,8 +7,10 @@ import type { EngineModel } from './engine-model.ts';
 import { FixedFront } from './fixed-front.ts';
 import type { Front, Stage } from './front.ts';
 import { CountingGate, NaiveGate, OpenGate } from './gates.ts';
+import { INSTANCE_CONFIG } from './instance.ts';
 import { KvgateFront } from './kvgate-front.ts';
 import type { Machine } from './machine.ts';
+import { admissionRequest, PATH } from './requests.ts';
 import type { Score } from './score.ts';
 import type { SimulationClock } from './virtual-clock.ts';
 import type { Rules } from './world.ts';
@@ -29,6 +31,8 @@ export function policyFrom(text: string): Policy | null {
 }
 
 export const POLICY_WORDS = ['kvgate', 'oracle', 'naive', 'none', 'static:N', 'static:best'];
+
+const ONLY_MEMBER = { config: INSTANCE_CONFIG, paths: [PATH] };
 
 export interface FrontParts {
   readonly machine: Machine;
@@ -55,10 +59,12 @@ export function frontOf(
   const guarded = (knows: boolean) => {
     const policy = knows ? { ...rules.policy, degrade: 'off' as const } : rules.policy;
     return new KvgateFront({
-      ...{ machine, clock, stage, asksTruth: knows },
-      rules: { ...rules, policy },
+      ...{ clock, stage },
+      members: [{ ...ONLY_MEMBER, machine: () => machine, gauges: () => engine.gauges() }],
+      asked: (request) =>
+        admissionRequest(request, knows ? request.outputTokens : request.askedTokens),
+      rules: { ...rules, policy, isClairvoyant: knows },
       lengths: knows ? new ClairvoyantLengths() : new LengthForecasts(),
-      gauges: () => engine.gauges(),
       onLevel: () => score.levelChanged(clock.nowMs()),
     });
   };

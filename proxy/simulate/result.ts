@@ -13,7 +13,10 @@ export interface GroupResult {
   readonly completed: number;
   /** Completed of those that arrived; null where none did. */
   readonly completionRate: number | null;
-  /** Output tokens a second of those that were finished in time. */
+  /**
+   * Output tokens a second of those that were finished in time, and while requests still came: who
+   * lets many wait in the engine would else be credited with what it drains after the end.
+   */
   readonly goodput: number;
 }
 
@@ -114,11 +117,11 @@ export function resultOf(parts: ResultParts): SimulationResult {
   };
 }
 
-function groupOf({ requests, completed, goodTokens }: Tally, seconds: number): GroupResult {
+function groupOf({ requests, completed, steadyGoodTokens }: Tally, seconds: number): GroupResult {
   return {
     requests,
     completed,
     completionRate: requests === 0 ? null : completed / requests,
-    goodput: goodTokens / seconds,
+    goodput: steadyGoodTokens / seconds,
   };
 }

@@ -32,7 +32,8 @@ async function runOnce(
   limit: number,
 ): Promise<SimulationResult> {
   const clock = new SimulationClock();
-  const score = new Score(quartilePrompts(workload));
+  const lastArrivalMs = workload.at(workload.requests - 1).atMs;
+  const score = new Score(quartilePrompts(workload), lastArrivalMs);
   const engine = machine.newEngine();
   let retryErrors: readonly number[] = [];
   const simulation = new Simulation({

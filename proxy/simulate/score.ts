@@ -15,6 +15,8 @@ export interface Tally {
   completed: number;
   good: number;
   goodTokens: number;
+  /** Of them, those that were finished while requests still came. */
+  steadyGoodTokens: number;
 }
 
 interface Wait {
@@ -38,14 +40,16 @@ export class Score {
   readonly waitErrors = new Quantiles();
   readonly #waiting = new Map<number, Wait>();
   readonly #quartilePrompts: readonly number[];
+  readonly #lastArrivalMs: number;
   readonly #levelChanges: number[] = [];
   levelChanges = 0;
   mostLevelChanges = 0;
   refused = 0;
 
   /** @param quartilePrompts prompt tokens up to which a prompt is of the first, second and third quartile */
-  constructor(quartilePrompts: readonly number[]) {
+  constructor(quartilePrompts: readonly number[], lastArrivalMs: number) {
     this.#quartilePrompts = quartilePrompts;
+    this.#lastArrivalMs = lastArrivalMs;
   }
 
   arrived(request: SimulatedRequest): void {
@@ -94,6 +98,7 @@ export class Score {
       if (!isGood) continue;
       each.good += 1;
       each.goodTokens += outputTokens;
+      if (atMs <= this.#lastArrivalMs) each.steadyGoodTokens += outputTokens;
     }
   }
 
@@ -127,5 +132,5 @@ export class Score {
 }
 
 function tally(): Tally {
-  return { requests: 0, completed: 0, good: 0, goodTokens: 0 };
+  return { requests: 0, completed: 0, good: 0, goodTokens: 0, steadyGoodTokens: 0 };
 }

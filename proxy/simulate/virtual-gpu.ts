@@ -1,5 +1,11 @@
-/** The GPU under a simulated engine, as a driver would show it. */
+/** The GPUs under simulated engines, as a driver would show them. */
 import type { GpuSource, GpuSourceEvents } from '../state/gpu-source.ts';
+
+interface Card {
+  readonly totalBytes: number;
+  /** Weights and context. */
+  readonly floorBytes: number;
+}
 
 /**
  * A caching allocator keeps what it once had, so use is a floor (weights and
@@ -7,15 +13,8 @@ import type { GpuSource, GpuSourceEvents } from '../state/gpu-source.ts';
  */
 export class VirtualGpu implements GpuSource {
   readonly name = 'simulated';
-  readonly #totalBytes: number;
-  readonly #floorBytes: number;
-  #reservedBytes = 0;
+  readonly #reservedBytes: number[] = [];
   #events: GpuSourceEvents | null = null;
-
-  constructor(totalBytes: number, floorBytes: number) {
-    this.#totalBytes = totalBytes;
-    this.#floorBytes = floorBytes;
-  }
 
   start(events: GpuSourceEvents): void {
     this.#events = events;
@@ -25,20 +24,23 @@ export class VirtualGpu implements GpuSource {
     this.#events = null;
   }
 
-  /** One round of readings. @param liveBytes that the engine has in use now */
-  sample(liveBytes: number): void {
-    this.#reservedBytes = Math.max(this.#reservedBytes, liveBytes);
-    this.#events?.sample([
-      {
-        uuid: 'GPU-simulated',
-        index: 0,
-        name: 'simulated GPU',
-        totalBytes: this.#totalBytes,
-        usedBytes: Math.min(this.#totalBytes, this.#floorBytes + this.#reservedBytes),
-        utilizationPercent: null,
-        unknownWhy: null,
-        processes: null,
-      },
-    ]);
+  /** One round of readings. @param cards of each GPU, and the bytes that its engine has in use now */
+  sample(cards: readonly (Card & { readonly liveBytes: number })[]): void {
+    this.#events?.sample(
+      cards.map(({ totalBytes, floorBytes, liveBytes }, index) => {
+        const reservedBytes = Math.max(this.#reservedBytes[index] ?? 0, liveBytes);
+        this.#reservedBytes[index] = reservedBytes;
+        return {
+          uuid: index === 0 ? 'GPU-simulated' : `GPU-simulated-${index}`,
+          index,
+          name: 'simulated GPU',
+          totalBytes,
+          usedBytes: Math.min(totalBytes, floorBytes + reservedBytes),
+          utilizationPercent: null,
+          unknownWhy: null,
+          processes: null,
+        };
+      }),
+    );
   }
 }

@@ -1,8 +1,9 @@
 /**
- * The state rooms of production around a simulated engine, on virtual time:
+ * The state rooms of production around simulated engines, on virtual time:
  * the same classes as in compose-state.ts, connected in the same way. What
  * reads, listens or logs there is played here.
  */
+import { type GpuMargins, reservedBytes } from '../policy/budget.ts';
 import type { LevelThresholds } from '../policy/pressure.ts';
 import type { PolicyConfig } from '../policy/types.ts';
 import { Admission } from '../state/admission.ts';
@@ -30,9 +31,7 @@ import { Sessions } from '../state/sessions.ts';
 import type { Learner } from '../state/settled.ts';
 import { Speeds } from '../state/speeds.ts';
 import { Views } from '../state/views.ts';
-import type { EngineGauges } from './engine-model.ts';
-import { adapterOf, factsOf, INSTANCE, INSTANCE_CONFIG, readingOf } from './instance.ts';
-import type { Machine } from './machine.ts';
+import { adapterOf, factsOf, type Member, readingOf, type WorldMachine } from './instance.ts';
 import { VirtualGpu } from './virtual-gpu.ts';
 
 /** The part of a configuration that the rooms are built from. */
@@ -50,6 +49,9 @@ export interface Rules {
     readonly sessionIdleMs: number;
   };
   readonly probe: Pick<CapacitiesOptions, 'staleAfterMs' | 'onStale'>;
+  /** Who knows all lengths needs no brake: it would see an end where none comes. */
+  readonly isClairvoyant?: boolean;
+  readonly mode: 'enforce' | 'observe';
   readonly maxConcurrency: number | null;
   readonly dynamicThresholds: boolean;
 }
@@ -68,17 +70,17 @@ export interface WorldParts {
 
 export type World = ReturnType<typeof composeWorld>;
 
-export function composeWorld(machine: Machine, rules: Rules, parts: WorldParts) {
+export function composeWorld(members: readonly Member[], rules: Rules, parts: WorldParts) {
   const { clock, log, metrics, decisionLog, lengths } = parts;
-  const { memory, policy, maxConcurrency, probe } = rules;
-  const pools = new Pools([INSTANCE_CONFIG]);
+  const { memory, policy, maxConcurrency, probe, mode } = rules;
+  const pools = new Pools(members.map(({ config }) => config));
   const ledger = new Ledger();
   const speeds = new Speeds();
-  const source = gpuOf(machine, rules);
+  const source = new VirtualGpu();
   const gpu = new GpuMonitor(source, clock, log, {
     ...probe,
     gpuIds: [],
-    gpuOf: (_instance, gpuCount) => (gpuCount === 0 ? [] : [0]),
+    gpuOf: (name, gpuCount) => (gpuCount === 0 ? [] : [placeOf(members, name)]),
   });
   const processes = new EngineProcesses(async () => null, clock);
   const calibration = new Calibration(pools, ledger, log);
@@ -91,7 +93,8 @@ export function composeWorld(machine: Machine, rules: Rules, parts: WorldParts) 
   );
   const levels = new Levels({ ...memory, maxConcurrency, degrade: policy.degrade });
   const watched = { clock, pools, ledger, gpu, capacities, calibration, levels, headrooms };
-  const brake = new Brake({ ...watched, speeds, log, metrics, mode: 'enforce' });
+  const brakeMode = rules.isClairvoyant === true ? 'observe' : mode;
+  const brake = new Brake({ ...watched, speeds, log, metrics, mode: brakeMode });
   brake.actThrough(parts.recalls);
   const views = new Views({ ...watched, outlooks, brake, speeds, lengths });
   const sessions = new Sessions(
@@ -107,7 +110,7 @@ export function composeWorld(machine: Machine, rules: Rules, parts: WorldParts) 
   // Before whoever waits is tried: what was freed is seen as it is.
   ledger.onFreed(parts.onFreed);
   const deciders = { ...judged, judge, ledger, speeds, metrics, decisionLog };
-  const admission = new Admission({ ...deciders, mode: 'enforce' });
+  const admission = new Admission({ ...deciders, mode });
   const drains = new Drains(ledger, speeds, clock);
   const learners: readonly Learner[] = [
     (settled) => speeds.learn(settled.instance, settled),
@@ -121,18 +124,17 @@ export function composeWorld(machine: Machine, rules: Rules, parts: WorldParts) 
   };
   connect(rooms);
   void gpu.start(0);
-  return { ...rooms, poll: (gauges: EngineGauges) => poll(machine, rooms, gauges) };
+  return { ...rooms, poll: () => poll(members, rules, rooms) };
 }
 
-/** A GPU of which exactly the machine's capacity is left to promise, by the margins that are configured. */
-function gpuOf(machine: Machine, { memory }: Rules): VirtualGpu {
-  const { gpuBytes, layout, capacityUnits } = machine;
-  const usableBytes = Math.min(
-    Math.floor(gpuBytes * memory.gpuMemoryThreshold),
-    gpuBytes - memory.safetyReserveBytes,
-  );
-  const kvBytes = layout.model === 'dynamic' ? capacityUnits : 0;
-  return new VirtualGpu(gpuBytes, Math.max(0, usableBytes - kvBytes));
+function placeOf(members: readonly Member[], name: string): number {
+  return members.findIndex(({ config }) => config.name === name);
+}
+
+/** What is in use of a GPU of which exactly the machine's capacity is left to promise. */
+function floorBytes({ gpuBytes, layout, capacityUnits }: WorldMachine, memory: GpuMargins): number {
+  const kvBytes = layout.model === 'dynamic' ? (capacityUnits ?? 0) : 0;
+  return Math.max(0, gpuBytes - reservedBytes(gpuBytes, memory) - kvBytes);
 }
 
 type Connected = Pick<
@@ -174,16 +176,28 @@ function connect(rooms: Connected): void {
   });
 }
 
-/** A round of readings: of the GPU where leases are counted in its bytes, and of the engine. */
+/** A round of readings: of the engines, and of GPUs where leases are counted in their bytes. */
 function poll(
-  machine: Machine,
+  members: readonly Member[],
+  { memory }: Rules,
   { pools, ledger, clock, source }: Pick<World, 'pools' | 'ledger' | 'clock' | 'source'>,
-  gauges: EngineGauges,
 ): void {
-  const isFirst = pools.get(INSTANCE)?.facts === null;
   const health = { state: 'healthy' } as const;
-  const found = { adapter: adapterOf(machine.engine), facts: factsOf(machine), health };
-  const endReading = beginReading(pools, ledger, clock, INSTANCE);
-  endReading(readingOf(machine, gauges), isFirst ? found : {});
-  if (machine.layout.model === 'dynamic') source.sample(gauges.usedUnits);
+  const cards = members.map(({ config, paths, machine: machineNow, gauges: gaugesNow }) => {
+    const [machine, gauges] = [machineNow(), gaugesNow()];
+    const isNew = pools.get(config.name)?.facts === null;
+    const adapter = adapterOf(machine.engine, paths);
+    const endReading = beginReading(pools, ledger, clock, config.name);
+    endReading(
+      readingOf(machine, gauges),
+      isNew ? { adapter, facts: factsOf(machine), health } : {},
+    );
+    return {
+      totalBytes: machine.gpuBytes,
+      floorBytes: machine.gpuFloorBytes ?? floorBytes(machine, memory),
+      liveBytes: machine.layout.model === 'dynamic' ? gauges.usedUnits : 0,
+      isRead: machine.layout.model === 'dynamic' && machine.capacityUnits !== null,
+    };
+  });
+  if (cards.some(({ isRead }) => isRead)) source.sample(cards);
 }

@@ -61,9 +61,8 @@ export class InstanceLines {
     const told = this.#told.get(name);
     const nowMs = clock.nowMs();
     const isSame = told !== undefined && told.layout === facts.layout;
-    if (isSame && nowMs - told.atMs < SHORTEST_MS) return;
     const line = this.#lineOf(instance, isSame ? told.line.layout : bounded(facts.layout));
-    if (isSame && nowMs - told.atMs < LONGEST_MS && !differs(told.line, line)) return;
+    if (isSame && !isNews(told.line, line, nowMs - told.atMs)) return;
     this.#told.set(name, { line, layout: facts.layout, atMs: nowMs });
     decisionLog.instance(line);
   }
@@ -93,9 +92,10 @@ function bounded(layout: KvLayout): KvLayout | null {
   return JSON.stringify(told).length > MAX_LAYOUT_CHARS ? null : told;
 }
 
-function differs(before: InstanceLine, after: InstanceLine): boolean {
-  const { capacityState, maxSequences, gpuTotalBytes } = before;
-  if (capacityState !== after.capacityState) return true;
+function isNews(before: InstanceLine, after: InstanceLine, ageMs: number): boolean {
+  if (ageMs >= LONGEST_MS || before.capacityState !== after.capacityState) return true;
+  if (ageMs < SHORTEST_MS) return false;
+  const { maxSequences, gpuTotalBytes } = before;
   if (maxSequences !== after.maxSequences || gpuTotalBytes !== after.gpuTotalBytes) return true;
   const [old, now] = [before.capacityUnits, after.capacityUnits];
   if (old === null || now === null) return old !== now;

@@ -11,7 +11,7 @@ import type { Speeds } from './speeds.ts';
  * Each lease is taken to end in equal parts at these shares of such outputs:
  * of many leases about so many end by then, which no single moment would tell.
  */
-const SHARES = [0.1, 0.3, 0.5, 0.7, 0.9] as const;
+const SHARES = [1 / 6, 1 / 2, 5 / 6] as const;
 /** The last of several sequences is what ends the lease. */
 const SHARE_OF_SEVERAL = [0.95] as const;
 

@@ -82,6 +82,23 @@ export class Outlooks {
     };
   }
 
+  /**
+   * Prompt tokens of live leases in prefill. Where a first token is not seen it
+   * is taken to be out in the time that a prefill takes; not known, it says nothing.
+   */
+  prefillTokens(name: string): number {
+    const { ledger, speeds, clock } = this.#parts;
+    let tokens = 0;
+    for (const { state, firstTokenSeen, terms } of ledger.leases(name)) {
+      if (state !== 'open' || firstTokenSeen) continue;
+      const { charge, streams, takenAtMs } = terms;
+      const prefillMs = speeds.durationMs(name, charge.promptTokens, 0);
+      const isOver = prefillMs === null || clock.nowMs() - takenAtMs > PREFILL_MARGIN * prefillMs;
+      if (streams || !isOver) tokens += charge.promptTokens;
+    }
+    return tokens;
+  }
+
   /** Units that an instance's live leases are foreseen to need together, but for the chance that is taken. */
   leasedUnits(name: string): number {
     const { ledger } = this.#parts;

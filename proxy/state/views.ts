@@ -93,6 +93,8 @@ export class Views {
       },
       outlook,
       sequences,
+      prefillTokens:
+        instance.facts.layout.model === 'dynamic' ? this.#outlooks.prefillTokens(name) : 0,
       maxSequences: instance.latest?.reading.maxSequences ?? null,
       // While the brake is on nobody is added to those who run.
       concurrencyCap: this.#brake.isOn(name) ? sequences : this.#levels.concurrencyCap(name),

@@ -57,6 +57,7 @@ function instance(name: string): fc.Arbitrary<InstanceView> {
         name,
         layout: of,
         outlook: null,
+        prefillTokens: 0,
         committedUnits: othersUnits + leases.reduce((sum, lease) => sum + lease.units, 0),
         sequences: leases.reduce((sum, lease) => sum + lease.sequences, 0),
         freeing: leases,

@@ -66,6 +66,7 @@ export function instanceView(change: Partial<InstanceView> = {}): InstanceView {
     capacity: known(10_000),
     committedUnits: 0,
     outlook: null,
+    prefillTokens: 0,
     sequences: 0,
     maxSequences: 4,
     concurrencyCap: null,

@@ -32,6 +32,8 @@ export async function startRealGate(
     'model-config': 'test/fixtures/tiny-gpt-oss-config.json',
     degrade: 'off',
     'admission-order': ['shrink'],
+    // The suites count on what each request reserves.
+    reserve: 'worst-case',
     ...flags,
   });
   return {

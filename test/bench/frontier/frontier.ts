@@ -1,0 +1,134 @@
+/**
+ * `npm run bench:frontier`: how near kvgate comes to somebody who knows every
+ * output's length, and how far it is from what people do without it. Plays the
+ * trace of KVGATE_TRACE and writes the tables of docs/frontier.md.
+ *
+ *   --quick         4,000 requests, two machines, two loads, no million
+ *   --only TEXT     settings whose words contain it, nothing else and no extras
+ *   --print         to stdout, not into the document
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { readTrace } from '../../../proxy/simulate/traces/read-trace.ts';
+import { type Figures, settingWords, verdicts } from './bars.ts';
+import { type Comparison, compared, LOADS, QUEUE_TIMEOUTS_S } from './comparisons.ts';
+import { fairnessRuns, limitRuns, millionRuns, recoveryRuns } from './extras.ts';
+import { Runner } from './runs.ts';
+import { allSettings, type Setting } from './settings.ts';
+import {
+  degradation,
+  extraTable,
+  fairnessTable,
+  headline,
+  machineTable,
+  recoveryTable,
+  summary,
+} from './tables.ts';
+import { type PreparedTrace, prepared } from './traces.ts';
+
+const DOCUMENT = 'docs/frontier.md';
+const QUICK_REQUESTS = 4_000;
+/** The loads that most bars are about. */
+const FEW_LOADS = [2, 10];
+const FOLDER = '.cache/frontier';
+
+const NOTHING: Figures = {
+  ...{ comparisons: [], shortQueue: [], extras: [], fairness: [], recovery: [] },
+};
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    print: { type: 'boolean', default: false },
+  },
+});
+
+const path = process.env.KVGATE_TRACE;
+if (path === undefined) {
+  console.error('KVGATE_TRACE names no trace; docs/frontier.md says where to get one');
+  process.exit(2);
+}
+const figures = await measured(path);
+const tables = tablesOf(figures);
+if (values.print) console.log(Object.values(tables).join('\n\n'));
+else writeTables(tables);
+
+async function measured(tracePath: string): Promise<Figures> {
+  const trace = await readTrace(tracePath);
+  const requests = values.quick ? QUICK_REQUESTS : null;
+  const runner = new Runner({
+    dist: process.env.KVGATE_DIST ?? 'dist',
+    cacheFolder: join(FOLDER, 'results'),
+    onResult: (done, total, seconds) => {
+      process.stderr.write(`${done} of ${total} runs, the last took ${seconds.toFixed(1)} s\n`);
+    },
+  });
+  const known = new Map<Setting, PreparedTrace>();
+  const traceFor = (setting: Setting) => {
+    const found = known.get(setting) ?? prepared(join(FOLDER, 'traces'), trace, setting);
+    known.set(setting, found);
+    return found;
+  };
+  const all = (loads: readonly number[], queueTimeoutS: number): Promise<readonly Comparison[]> => {
+    const cells = chosenSettings().flatMap((setting) => loads.map((load) => ({ setting, load })));
+    return Promise.all(
+      cells.map(({ setting, load }) =>
+        compared(runner, traceFor(setting), { setting, load, queueTimeoutS, requests }),
+      ),
+    );
+  };
+  const [comparisons, shortQueue] = await Promise.all([
+    all(values.quick ? FEW_LOADS : LOADS, QUEUE_TIMEOUTS_S.usual),
+    all(FEW_LOADS, QUEUE_TIMEOUTS_S.short),
+  ]);
+  if (values.only !== undefined) return { ...NOTHING, comparisons, shortQueue };
+  const parts = { runner, traceFor, trace, folder: join(FOLDER, 'traces'), requests };
+  const [limits, millions, fairness, recovery] = await Promise.all([
+    limitRuns(parts),
+    values.quick ? [] : millionRuns(parts),
+    fairnessRuns(parts),
+    recoveryRuns(parts),
+  ]);
+  return { comparisons, shortQueue, extras: [...limits, ...millions], fairness, recovery };
+}
+
+function chosenSettings(): readonly Setting[] {
+  const { quick, only } = values;
+  return allSettings()
+    .filter(({ machine, promptScale }) => !quick || (machine.kvTokens < 100_000 && promptScale < 2))
+    .filter((setting) => only === undefined || settingWords(setting).includes(only));
+}
+
+function tablesOf(all: Figures): Readonly<Record<string, string>> {
+  const { comparisons, shortQueue, extras, fairness, recovery } = all;
+  return {
+    scope: values.quick
+      ? `Measured with \`--quick\`: ${QUICK_REQUESTS.toLocaleString('en')} requests in each run.`
+      : 'Measured in full: every request of the trace in each run.',
+    summary: summary(verdicts(all)),
+    'short summary': summary(verdicts({ ...NOTHING, comparisons: shortQueue })),
+    headline: headline(comparisons),
+    degradation: degradation(comparisons),
+    'short queue': headline(shortQueue),
+    'short queue degradation': degradation(shortQueue),
+    extras: extraTable(extras),
+    fairness: fairnessTable(fairness),
+    recovery: recoveryTable(recovery),
+    machines: machineTable(comparisons),
+  };
+}
+
+/** Each table goes between its own pair of marks. */
+function writeTables(all: Readonly<Record<string, string>>): void {
+  let text = readFileSync(DOCUMENT, 'utf8');
+  for (const [name, content] of Object.entries(all)) {
+    const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`];
+    const [from, until] = [text.indexOf(begin), text.indexOf(end)];
+    if (from === -1 || until < from) throw new Error(`${DOCUMENT} has no place for ${name}`);
+    text = `${text.slice(0, from + begin.length)}\n\n${content}\n\n${text.slice(until)}`;
+  }
+  writeFileSync(DOCUMENT, text);
+  process.stderr.write(`written: ${DOCUMENT}\n`);
+}
