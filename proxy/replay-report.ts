@@ -31,7 +31,7 @@ function about({ requests, guessed, cut, reproduced, set, notes }: Replayed): re
     `${requests} requests; the output of ${guesses} is guessed (${guessed.neverRan} never ran, ` +
       `${guessed.noEnd} have no end in the log), ${cut} were cut at a limit that kvgate set`,
     `the control, with the settings of the log, decides ${percent(reproduced.action)} of the requests ` +
-      `as the log has it, and ${percent(reproduced.outcome)} end alike: a difference below the rest is noise`,
+      `as the log has it, and ${percent(reproduced.outcome)} end alike: a difference that is smaller than what is missing tells nothing`,
     ...notes,
   ];
 }

@@ -191,6 +191,11 @@ const admission = {
   ),
   'queue-max': integer('Requests that may wait, all together.', 64, { min: 0, max: 100_000 }),
   'queue-timeout': number('Longest wait of a request.', 30, SECONDS),
+  'queue-target': number(
+    'Longest predicted wait that a request may join while the queue has not been empty for 10 s; beyond it, it is refused at once and told when to come back. A burst may wait as long as --queue-timeout.',
+    8,
+    SECONDS,
+  ),
   'max-priority': choice(
     'Highest class that a request may claim (X-Kvgate-Priority) where callers show no API keys; with --api-key-file each key has its own.',
     ['high', 'normal', 'low'],

@@ -156,6 +156,7 @@ function resolvePolicy(values: OptionValues): Config['policy'] {
     shortWaitMs: toMs(values['short-wait']),
     queueTimeoutMs: toMs(values['queue-timeout']),
     queueMax: values['queue-max'],
+    queueTargetMs: toMs(values['queue-target']),
     shrinkFloor: values['shrink-floor'],
     minOutputTokens: values['min-output-tokens'],
     degrade: values.degrade,

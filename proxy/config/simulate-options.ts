@@ -12,6 +12,7 @@ const RULES = {
   'dynamic-thresholds': OPTIONS['dynamic-thresholds'],
   'queue-max': OPTIONS['queue-max'],
   'queue-timeout': OPTIONS['queue-timeout'],
+  'queue-target': OPTIONS['queue-target'],
   'short-wait': OPTIONS['short-wait'],
   'admission-order': OPTIONS['admission-order'],
   'shrink-floor': OPTIONS['shrink-floor'],

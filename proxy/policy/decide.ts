@@ -109,7 +109,7 @@ interface Rest {
 
 function tryStep(input: DecideInput, step: AdmissionStep, rest: Rest): Decision | null {
   const { home, elsewhere, waitMs, mayQueue } = rest;
-  const { shortWaitMs, queueTimeoutMs } = input.config;
+  const { shortWaitMs, queueTargetMs, queueTimeoutMs } = input.config;
   switch (step) {
     case 'route': {
       const roomy = bestThatFits(elsewhere);
@@ -125,7 +125,10 @@ function tryStep(input: DecideInput, step: AdmissionStep, rest: Rest): Decision 
       return smaller === null ? null : admit(input, smaller, 'memory_pressure');
     }
     case 'queue': {
-      const isRealistic = waitMs === null || waitMs <= queueTimeoutMs;
+      const longestMs = input.isQueueStanding
+        ? Math.min(queueTargetMs, queueTimeoutMs)
+        : queueTimeoutMs;
+      const isRealistic = waitMs === null || waitMs <= longestMs;
       return mayQueue && isRealistic ? queue(input, home, waitMs, 'memory_pressure') : null;
     }
     default:

@@ -48,6 +48,8 @@ export interface PolicyConfig {
   readonly shortWaitMs: number;
   readonly queueTimeoutMs: number;
   readonly queueMax: number;
+  /** The longest predicted wait that a newcomer may join while the queue does not empty. */
+  readonly queueTargetMs: number;
   readonly shrinkFloor: number;
   readonly minOutputTokens: number;
   readonly degrade: 'seed' | 'memory-only' | 'off';
@@ -74,6 +76,8 @@ export interface DecideInput {
   /** Pools that serve the model, the default one first. */
   readonly pools: readonly PoolView[];
   readonly queueLength: number;
+  /** Requests have had to wait for long without a pause: a burst would have passed by now. */
+  readonly isQueueStanding: boolean;
   /** It is in the queue already, and its turn has come. */
   readonly waits: boolean;
   readonly nowMs: number;

@@ -16,7 +16,7 @@ const LOOK_INTERVAL_MS = 100;
 const EVERY = 7;
 /** Who still would not be let in then is taken as if it were. */
 const LONGEST_MS = 300_000;
-const NOBODY: Line = { length: 0, waitingFor: () => [] };
+const NOBODY: Line = { length: 0, isStanding: false, waitingFor: () => [] };
 
 interface Ghost {
   readonly request: AdmissionRequest;

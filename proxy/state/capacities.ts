@@ -104,28 +104,28 @@ export class Capacities {
 
   /**
    * Pressure by the signal of the instance's memory model; null when it is unknown.
-   * @param forecastUnits the most that live leases are expected to hold at a time
+   * @param leasedUnits of live leases: on `dynamic` what they hold, prefills apart; on a pool
+   *   the most that they are expected to hold at a time
    */
   pressureOf(
     instance: ServingInstance,
     unattributedUnits: number,
-    forecastUnits: number,
+    leasedUnits: number,
   ): number | null {
-    const { heldUnits } = this.#ledger.totals(instance.name);
     if (instance.facts.layout.model === 'dynamic') {
       if (this.#options.pressureBasis === 'gpu') return this.#gpuUse(instance);
       return highest(
         this.#budgets
           .of(instance)
           .map(({ foreignBytes, aloneBytes }) =>
-            dynamicPressure(heldUnits, foreignBytes, aloneBytes),
+            dynamicPressure(leasedUnits, foreignBytes, aloneBytes),
           ),
       );
     }
     const capacity = this.#poolCapacity(instance);
     if (!('aloneUnits' in capacity)) return null;
     // A budget that is lowered for want of readings is no sign of pressure: the pool is as large as ever.
-    return poolPressure(forecastUnits + unattributedUnits, capacity.aloneUnits);
+    return poolPressure(leasedUnits + unattributedUnits, capacity.aloneUnits);
   }
 
   /** The fullest of the instance's GPUs. */

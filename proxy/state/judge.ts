@@ -43,6 +43,8 @@ export interface AdmissionRequest {
 /** Those who wait, as far as a decision must respect them. */
 export interface Line {
   readonly length: number;
+  /** It has not been empty for long: more requests come than can be served. */
+  readonly isStanding: boolean;
   /** Whoever is decided on stands in it, and its turn has come; left out: it is a newcomer. */
   readonly own?: true;
   readonly waitingFor: (pool: string) => readonly Waiting[];
@@ -111,6 +113,7 @@ export class Judge {
       neverDegrade: request.neverDegrade,
       pools: views.pools(request.path, line.waitingFor),
       queueLength: line.length,
+      isQueueStanding: line.isStanding,
       waits: line.own === true,
       nowMs: clock.nowMs(),
       config: policy,

@@ -45,6 +45,15 @@ export class LeaseEnds {
     return ends;
   }
 
+  /** When a lease gives back what only its prefill takes. */
+  decodingMs(lease: Lease, nowMs: number): number {
+    const { instance, charge, takenAtMs } = lease.terms;
+    return Math.max(
+      nowMs,
+      takenAtMs + (this.#speeds.durationMs(instance, charge.promptTokens, 1) ?? 0),
+    );
+  }
+
   #predictedMs(lease: Lease, nowMs: number): readonly number[] | null {
     const { instance, charge, takenAtMs, lengthKey } = lease.terms;
     const producedTokens = this.#producedTokens(lease, nowMs);

@@ -55,6 +55,11 @@ export class Lease {
   get heldUnits(): number {
     return this.#heldUnits;
   }
+  /** What it holds apart from prefill, which is over in a moment: as in a decode step. */
+  get steadyUnits(): number {
+    if (this.#generatedTokens >= 2) return this.#heldUnits;
+    return heldUnits(this.terms.layout, this.terms.charge, 'decode', 2);
+  }
   /**
    * The most it may hold now: what was seen to be generated, or, where nothing
    * can be seen, all that it may ever reach.

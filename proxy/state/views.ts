@@ -125,7 +125,7 @@ export class Views {
       pressure: this.#capacities.pressureOf(
         instance,
         others.units,
-        this.#forecastUnits(instance, others),
+        this.#pressingUnits(instance, others),
       ),
       preemptions: instance.latest?.reading.preemptions ?? null,
       sequences: this.#ledger.totals(instance.name).sequences,
@@ -133,8 +133,17 @@ export class Views {
     return this.#levels.observe(instance.name, signal, this.#clock.nowMs());
   }
 
-  /** The most that live leases are expected to hold at a time. */
-  #forecastUnits(instance: ServingInstance, others: Others): number {
+  /**
+   * Units of live leases that are pressure: on `dynamic` what they hold but for
+   * prefills, which admission makes room for and which are over before a level
+   * would fall again; on a pool the most that they are expected to hold at a time.
+   */
+  #pressingUnits(instance: ServingInstance, others: Others): number {
+    if (instance.facts.layout.model === 'dynamic') {
+      let units = 0;
+      for (const lease of this.#ledger.leases(instance.name)) units += lease.steadyUnits;
+      return units;
+    }
     const { committedUnits, heldUnits } = this.#ledger.totals(instance.name);
     const capacity = capacityUnits(this.#capacities.of(instance));
     const outlook = this.#outlooks.of(instance, capacity, others.units);
@@ -147,19 +156,31 @@ export class Views {
   #freeingOf(name: string, sharedUnits: number | null): readonly Freeing[] {
     const { heldUnits } = this.#ledger.totals(name);
     const perHeldUnit = sharedUnits === null || heldUnits === 0 ? null : sharedUnits / heldUnits;
-    return [...this.#ledger.leases(name)].flatMap((lease) =>
-      this.#partsOf(
-        lease,
-        perHeldUnit === null ? lease.committedUnits : perHeldUnit * lease.heldUnits,
-      ),
-    );
+    return [...this.#ledger.leases(name)].flatMap((lease) => {
+      if (perHeldUnit === null) return this.#partsOf(lease, lease.committedUnits, 0);
+      const steadyUnits = Math.min(lease.heldUnits, lease.steadyUnits);
+      const prefillUnits = lease.heldUnits - steadyUnits;
+      return this.#partsOf(lease, perHeldUnit * steadyUnits, perHeldUnit * prefillUnits);
+    });
   }
 
-  #partsOf(lease: Lease, units: number): readonly Freeing[] {
+  /** @param prefillUnits what it gives back with its first tokens */
+  #partsOf(lease: Lease, units: number, prefillUnits: number): readonly Freeing[] {
     const nowMs = this.#clock.nowMs();
     const { sequences } = lease.terms.charge;
     const ends = this.#ends.predictedMs(lease, nowMs);
-    if (ends === null) return [{ atMs: null, units, sequences }];
+    if (ends === null) return [{ atMs: null, units: units + prefillUnits, sequences }];
+    const atMs = this.#ends.decodingMs(lease, nowMs);
+    const given = prefillUnits > 0 ? [{ atMs, units: prefillUnits, sequences: 0 }] : [];
+    return [...given, ...this.#inParts(ends, units, sequences, nowMs)];
+  }
+
+  #inParts(
+    ends: readonly number[],
+    units: number,
+    sequences: number,
+    nowMs: number,
+  ): readonly Freeing[] {
     return ends.map((atMs) => ({
       // Overdue: its prediction was wrong, and there is no better one.
       atMs: atMs <= nowMs ? null : atMs,

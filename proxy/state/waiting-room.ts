@@ -27,6 +27,9 @@ export interface Desk {
   reject(request: AdmissionRequest, decision: RejectDecision, queuedMs: number): AdmissionResult;
 }
 
+/** A queue that was not empty for so long is no burst that passes. */
+const STANDING_MS = 10_000;
+
 interface WaitingRequest {
   readonly request: AdmissionRequest;
   readonly bounds: TokenBounds;
@@ -38,6 +41,8 @@ export class WaitingRoom {
   readonly #queue: Queue<WaitingRequest, AdmissionResult>;
   readonly #trueUps: TrueUps;
   #pumping = false;
+  /** When somebody last came to an empty queue. */
+  #lastEmptyMs = 0;
 
   constructor(parts: WaitingRoomParts, desk: Desk) {
     this.#parts = parts;
@@ -59,8 +64,13 @@ export class WaitingRoom {
     const isRoomMade = length >= queueMax && this.#queue.hasToDisplace(request.tenant);
     return {
       length: isRoomMade ? queueMax - 1 : length,
+      isStanding: this.#isStanding(),
       waitingFor: (pool) => this.#queue.aheadOf(request, pool),
     };
+  }
+
+  #isStanding(): boolean {
+    return this.#queue.length > 0 && this.#parts.clock.nowMs() - this.#lastEmptyMs > STANDING_MS;
   }
 
   /** Waits in the line of the pool that was decided. */
@@ -85,6 +95,7 @@ export class WaitingRoom {
     };
     const place = { ...this.#turnOf(request, decision), pool, waiting, resumed };
     const sinceMs = clock.nowMs();
+    if (this.#queue.length === 0) this.#lastEmptyMs = sinceMs;
     const exit = await this.#queue.wait({ request, bounds }, place, signal);
     const realMs = clock.nowMs() - sinceMs;
     const outcome = waitOutcome(exit);
@@ -125,6 +136,7 @@ export class WaitingRoom {
     // Its turn has come in its own line; in that of another pool nobody is passed by.
     const ahead: Line = {
       length: 0,
+      isStanding: false,
       own: true,
       waitingFor: (pool) =>
         pool === entry.pool

@@ -133,10 +133,12 @@ describe('--decision-log and kvgate train', () => {
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(lines).toMatchObject([
+      { type: 'settings', values: { 'queue-max': 64, reserve: 'chance' } },
+      { type: 'instance', memoryModel: 'slots', large: false },
       { type: 'decision', action: 'accept', inSession: true, maxTokensAsked: 2_000 },
       { type: 'settled', outputTokens: 150, endedBy: 'itself', effort: 'high' },
     ]);
-    expect(lines[0]?.request).toBe(lines[1]?.request);
+    expect(lines[2]?.request).toBe(lines[3]?.request);
     expect(text).not.toContain('secret');
     expect(statSync(log).mode & 0o777).toBe(0o600);
   });
@@ -148,7 +150,7 @@ describe('--decision-log and kvgate train', () => {
     const { code, out, err } = await kvgate(['train', '--log', log, '--state-dir', folder]);
     expect([code, err]).toEqual([0, '']);
     expect(out).toContain('20 answers learned from; 1 bad lines left out');
-    expect(out).toContain(`${log}:41: is no JSON object`);
+    expect(out).toContain(`${log}:43: is no JSON object`);
     expect(out).toMatch(/^gpt-oss-20b +\/v1\/chat\/completions +high +no +20 +110 +120 +120 +-$/m);
 
     stub = await start({ 'state-dir': folder });

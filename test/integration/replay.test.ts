@@ -19,34 +19,31 @@ afterAll(async () => {
   files.remove();
 });
 
-let GAP=40;
-const REQUESTS = 60;
+const BURSTS = 6;
+const IN_BURST = 12;
 const SLOTS: SimulatedOptions = {
   personality: 'slots',
-  ...{ slots: 4, unified: true, contextTokens: 4_096, speed: 4 },
+  ...{ slots: 8, unified: true, contextTokens: 4_096, speed: 10 },
   answerTokens: { min: 60, max: 250 },
 };
 
-/** Sends streams faster than they can be served, through a gate that logs. @returns the log's path */
+/** Sends bursts of streams, each larger than what can be held, through a gate that logs. @returns the log's path */
 async function logged(options: SimulatedOptions, flags: Flags): Promise<string> {
   const log = join(folder, `${randomUUID()}.ndjson`);
-  const { url, gate } = await servers.start(options, {
-    ...{ 'decision-log': log, 'queue-timeout': 2, 'queue-max': 12, ...flags },
-  });
+  const { url, gate } = await servers.start(options, { 'decision-log': log, ...flags });
   const ask = async (index: number) => {
     const content = `question ${index} `.repeat(20 + ((index * 37) % 60));
-    const body = chat({ messages: [{ role: 'user', content }], max_tokens: 300, stream: true });
+    const body = chat({ messages: [{ role: 'user', content }], max_tokens: 1_000, stream: true });
     const headers = { 'content-type': 'application/json' };
     const answer = await fetch(`${url}/v1/chat/completions`, { method: 'POST', headers, body });
     await answer.text();
   };
-  const asked: Promise<void>[] = [];
-  for (let index = 0; index < REQUESTS; index += 1) {
-    asked.push(ask(index));
-    await new Promise((resolve) => setTimeout(resolve, GAP));
+  for (let burst = 0; burst < BURSTS; burst += 1) {
+    await Promise.all(
+      Array.from({ length: IN_BURST }, (_, index) => ask(burst * IN_BURST + index)),
+    );
+    await eventually(() => expect(gate.leases()).toBe(0));
   }
-  await Promise.all(asked);
-  await eventually(() => expect(gate.leases()).toBe(0));
   await gate.stop();
   return log;
 }
@@ -57,13 +54,109 @@ async function replayed(log: string, ...set: string[]): Promise<Replayed> {
   return result;
 }
 
+/** Thresholds that any load goes beyond. */
+const LOW = ['medium=0.2', 'high=0.3', 'critical=0.4', 'emergency=0.5'].map(
+  (threshold) => `pool-pressure-${threshold}`,
+);
+
 describe('the log of a gate', () => {
-  test.each([0,1,2])('x', async () => {
-    for (const [gap, flags] of [[60,{}],[80,{}],[60,{'queue-max':3}],[50,{'queue-timeout':10,'queue-max':64}],[40,{'queue-timeout':10,'queue-max':64, 'admission-order': 'route,short-queue,queue'}]] as const) {
-      GAP = gap;
-      const log = await logged(SLOTS, flags);
-      const r = await replayed(log, 'queue-max=0');
-      console.log(JSON.stringify([gap, flags, r.reproduced, r.log, r.control]));
-    }
-  }, 60_000);
+  let log: string;
+  beforeAll(async () => {
+    log = await logged(SLOTS, { 'queue-max': 5 });
+  }, 30_000);
+
+  test('is reproduced with its own settings', async () => {
+    const { requests, reproduced, ...played } = await replayed(log, 'queue-max=5');
+    expect(requests).toBe(BURSTS * IN_BURST);
+    expect(reproduced.action).toBeGreaterThanOrEqual(0.9);
+    expect(reproduced.outcome).toBeGreaterThanOrEqual(0.9);
+    expect(played.changed).toEqual(played.control);
+    expect(played.log.refused).toBeGreaterThan(0);
+    expect(played.guessed).toEqual({ neverRan: played.log.refused, noEnd: 0 });
+    expect(played.log.overran).toBe(0);
+  });
+
+  test('--set queue-max=0: nobody waits, and more are refused', async () => {
+    const { control, changed } = await replayed(log, 'queue-max=0');
+    expect(Object.keys(control.decisions).join()).toContain('queue ');
+    expect(Object.keys(changed.decisions).join()).not.toContain('queue ');
+    expect(changed.refused).toBeGreaterThan(control.refused);
+  });
+
+  test('--set reserve=worst-case: less is let in', async () => {
+    const { control, changed } = await replayed(log, 'reserve=worst-case');
+    expect(changed.admitted).toBeLessThanOrEqual(control.admitted);
+    expect(changed.heldMemory.mean ?? 0).toBeLessThan(control.heldMemory.mean ?? 0);
+  });
+
+  test('--set pool-pressure-*: levels rise, and less is let in; not so with degrade=off', async () => {
+    const { control, changed } = await replayed(log, ...LOW);
+    expect(changed.admitted).toBeLessThan(control.admitted);
+    expect(changed.heldMemory.peak ?? 0).toBeLessThan(control.heldMemory.peak ?? 0);
+    const off = await replayed(log, ...LOW, 'degrade=off');
+    expect(off.changed.admitted).toBeGreaterThan(changed.admitted);
+  });
+
+  test('as a table and as JSON', async () => {
+    const result = await replayed(log, 'admission-order=route,queue', 'queue-timeout=1');
+    expect(result.set).toEqual({ 'admission-order': ['route', 'queue'], 'queue-timeout': 1 });
+    expect(replayReport(result)).toMatch(/^admitted +\d+ +\d+ +\d+ +[+-]?\d+$/m);
+    expect(JSON.parse(JSON.stringify(result))).toEqual(result);
+  });
+
+  test('bad lines are counted, and told by number and field', async () => {
+    const path = files.write(
+      'bad.ndjson',
+      `{"v":1,"type":"settled"}\nx\n${readFileSync(log, 'utf8')}`,
+    );
+    const { badLines, firstBad } = await replayed(path, 'queue-max=0');
+    expect([badLines, firstBad]).toEqual([2, `${path}:1: request is no text`]);
+  });
+
+  const without = (type: string) => () =>
+    readFileSync(log, 'utf8')
+      .split('\n')
+      .filter((line) => !line.includes(`"type":"${type}"`))
+      .join('\n');
+  const whole = () => readFileSync(log, 'utf8');
+  test.each<[string, () => string, string[], string, string]>([
+    ['nothing to set', whole, [], 'set', 'is needed'],
+    ['a name misspelt', whole, ['queue-mx=1'], 'queue-mx', 'did you mean queue-max?'],
+    ['an option that decides nothing', whole, ['port=1'], 'port', 'Memory and Admission'],
+    ['no value', whole, ['queue-max'], 'queue-max', 'needs a value'],
+    ['a bad value', whole, ['queue-max=many'], 'queue-max', 'must be a whole number'],
+    ['a bad word', whole, ['degrade=on'], 'degrade', 'must be one of seed, memory-only, off'],
+    ['out of order', whole, ['pool-pressure-high=0.5'], 'pool-pressure-high', 'must be above'],
+    ['no settings', without('settings'), ['queue-max=0'], 'log', 'no line of type settings'],
+    ['no instance', without('instance'), ['queue-max=0'], 'log', 'no line of type instance'],
+    ['no decision', without('decision'), ['queue-max=0'], 'log', 'holds no decision'],
+    ['no log at all', () => 'x\ny\n{"v":2}', ['queue-max=0'], 'log', '3 of 3 lines'],
+  ])('%s is refused by field', async (name, text, set, field, message) => {
+    const path = files.write(`${name.replaceAll(' ', '-')}.ndjson`, text());
+    expect(await replay({ log: [path], set, json: false })).toEqual([
+      expect.objectContaining({ field, message: expect.stringContaining(message) }),
+    ]);
+  });
 });
+
+test('no log, and one that is not there, with all else that is wrong', async () => {
+  expect(await replay({ log: [], set: ['x=1'], json: false })).toMatchObject([
+    { field: 'log' },
+    { field: 'x' },
+  ]);
+  const missing = join(folder, 'missing');
+  expect(await replay({ log: [missing], set: ['queue-max=0'], json: false })).toMatchObject([
+    { field: 'log', message: expect.stringContaining(`${missing} can't be read`) },
+  ]);
+});
+
+test('a gate of bytes: the log of a transformers server is played on its GPU', async () => {
+  const log = await logged(
+    { personality: 'dynamic', speed: 10, answerTokens: { min: 60, max: 250 } },
+    { 'gpu-source': 'simulated', attention: 'flash', 'queue-max': 5, 'max-concurrency': 6 },
+  );
+  const { reproduced, log: told, changed, control } = await replayed(log, 'max-concurrency=2');
+  expect(reproduced.action).toBeGreaterThanOrEqual(0.9);
+  expect(told.heldMemory.peak).toBeGreaterThan(0);
+  expect(changed.refused).toBeGreaterThan(control.refused);
+}, 30_000);

@@ -133,6 +133,7 @@ export const decideInputs: fc.Arbitrary<DecideInput> = fc
     session: given.session,
     neverDegrade: given.neverDegrade,
     queueLength: given.queueLength,
+    isQueueStanding: given.nowMs % 2 === 1,
     waits: false,
     nowMs: given.nowMs,
     pools: large === null ? [usual] : [usual, large],

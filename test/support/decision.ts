@@ -112,6 +112,7 @@ export const POLICY: PolicyConfig = {
   shortWaitMs: 2_000,
   queueTimeoutMs: 30_000,
   queueMax: 4,
+  queueTargetMs: 8_000,
   shrinkFloor: 0.5,
   minOutputTokens: 256,
   degrade: 'seed',
@@ -140,6 +141,7 @@ export function decideInput({ shape, config, ...change }: InputChange = {}): Dec
     neverDegrade: false,
     pools: [poolView([instanceView()])],
     queueLength: 0,
+    isQueueStanding: false,
     waits: false,
     nowMs: 0,
     estimate: {

@@ -130,16 +130,17 @@ export class FakeGpuSource implements GpuSource {
     this.#events = null;
   }
 
-  /** One round: used bytes by UUID, of 1,000 each; null is unreadable. Processes are seen where they are given. */
+  /** One round: used bytes by UUID, of 1,000 each unless told otherwise; null is unreadable. Processes are seen where they are given. */
   sample(
     usedBytes: Readonly<Record<string, number | null>>,
     processes: Readonly<Record<string, readonly GpuProcess[]>> = {},
+    totalBytes = 1_000,
   ): void {
     const gpus: GpuReading[] = Object.entries(usedBytes).map(([uuid, used], index) => ({
       uuid,
       index,
       name: 'fake GPU',
-      totalBytes: 1_000,
+      totalBytes,
       usedBytes: used,
       utilizationPercent: null,
       unknownWhy: used === null ? 'not readable' : null,

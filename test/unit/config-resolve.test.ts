@@ -60,6 +60,7 @@ describe('defaults', () => {
       shortWaitMs: 2000,
       queueTimeoutMs: 30_000,
       queueMax: 64,
+      queueTargetMs: 8000,
       shrinkFloor: 0.5,
       minOutputTokens: 256,
       degrade: 'seed',

@@ -30,8 +30,9 @@ const NOT_OURS = new Set([
   'slots',
 ]);
 
-/** Of one command alone. */
+/** Of one command alone, or of a benchmark. */
 const COMMAND_OPTIONS = new Set([
+  ...['quick', 'only', 'print'],
   ...Object.keys(ESTIMATE_OPTIONS),
   ...Object.keys(SIMULATE_OPTIONS),
   ...Object.keys(TRAIN_OPTIONS),

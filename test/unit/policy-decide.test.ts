@@ -554,6 +554,21 @@ describe('6 to 9, in the default order', () => {
       decides: { action: 'reject', reason: 'memory_pressure', retryAfterMs: 30_001 },
     },
     {
+      when: '9: the queue has stood for long, and the wait is within its target',
+      given: { shape: rigid, isQueueStanding: true, pools: [full(8_000)] },
+      decides: { action: 'queue', predictedWaitMs: 8_000 },
+    },
+    {
+      when: '10: the queue has stood for long, and the wait is longer than its target',
+      given: { shape: rigid, isQueueStanding: true, pools: [full(8_001)] },
+      decides: { action: 'reject', reason: 'memory_pressure', retryAfterMs: 8_001 },
+    },
+    {
+      when: '9: whoever waits is not foreseen anew',
+      given: { shape: rigid, waits: true, pools: [full(60_000)] },
+      decides: { action: 'queue', predictedWaitMs: null },
+    },
+    {
       when: '9: a wait that nobody can foresee may end in time',
       given: { shape: rigid, pools: [full(null)] },
       decides: { action: 'queue', predictedWaitMs: null },

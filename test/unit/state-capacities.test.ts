@@ -16,7 +16,8 @@ const DYNAMIC: DynamicLayout = {
 function dynamicWorld(options: WorldOptions = {}) {
   const made = stateWorld({ instances: [{ name: 'a', layout: DYNAMIC }], ...options });
   const capacity = (name = 'a') => made.capacities.of(serving(made.pools, name));
-  const pressure = (name = 'a') => made.capacities.pressureOf(serving(made.pools, name), 0, 0);
+  const pressure = (name = 'a') =>
+    made.capacities.pressureOf(serving(made.pools, name), 0, made.ledger.totals(name).heldUnits);
   /** A lease that holds so many bytes from the beginning on. */
   const hold = (bytes: number, instance = 'a') =>
     made.ledger.take({

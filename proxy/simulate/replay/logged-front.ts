@@ -4,12 +4,6 @@ import type { Front, Stage } from '../front.ts';
 import type { SimulatedRequest } from '../workload.ts';
 import type { LoggedCourse } from './replay-request.ts';
 
-/**
- * Times of a log are whole milliseconds, and an answer's time is told to its very
- * end, when its memory has been given to the next: without this they would overlap.
- */
-const ROUNDING_MS = 5;
-
 export class LoggedFront implements Front {
   readonly level = 'low';
   readonly #courseOf: (request: SimulatedRequest) => LoggedCourse;
@@ -31,7 +25,7 @@ export class LoggedFront implements Front {
     const { outcome, reason, waitedMs, instance } = this.#courseOf(request);
     if (outcome === 'left') return;
     this.#waiting += 1;
-    this.#clock.after(waitedMs + ROUNDING_MS, () => {
+    this.#clock.after(waitedMs, () => {
       this.#waiting -= 1;
       if (outcome === 'refused') this.#stage.refused(request, reason, null);
       else this.#stage.start(request, Number.POSITIVE_INFINITY, instance ?? '');

@@ -53,7 +53,8 @@ export async function playLog({
   for (const request of requests) {
     score.decidedFirst(request, request.asked.action, request.asked.reason);
   }
-  await play(parts, score, (stage, clock) => new LoggedFront(courseOf(requests), stage, clock));
+  const asTold = { ...parts, requests: requests.map(endingEarlier) };
+  await play(asTold, score, (stage, clock) => new LoggedFront(courseOf(requests), stage, clock));
   const controlScore = await playRules(parts, control);
   const changedScore = await playRules(parts, changed);
   const guessed = requests.filter(({ length }) => length === 'guessed');
@@ -68,6 +69,16 @@ export async function playLog({
     reproduced: reproducedBy(controlScore, requests),
   };
 }
+
+/**
+ * Times of a log are whole milliseconds, and an answer's time is told to its very
+ * end, when its memory has been given to the next: as told, the two would overlap.
+ */
+function endingEarlier(request: ReplayRequest): ReplayRequest {
+  return { ...request, totalMs: Math.max(request.ttftMs, request.totalMs - ROUNDING_MS) };
+}
+
+const ROUNDING_MS = 5;
 
 interface PlayParts {
   readonly requests: readonly ReplayRequest[];

@@ -30,9 +30,9 @@ export interface LoggedCourse {
   /** `left`: nothing was decided after it had begun to wait. */
   readonly outcome: 'admitted' | 'refused' | 'left';
   readonly reason: string;
-  /** When it was let in, in time of the replay, and where; null where it was not. */
-  readonly startMs: number | null;
+  /** Where it was let in; null where it was not, or where that is not told. */
   readonly instance: string | null;
+  /** Until what was decided last. */
   readonly waitedMs: number;
 }
 
@@ -55,7 +55,7 @@ export function replayRequests(logged: readonly LoggedRequest[]): readonly Repla
     askedTokens: first.shape.requestedOutputTokens ?? Number.POSITIVE_INFINITY,
     tenant: 'log',
     asked: first,
-    logged: courseOf(first, last, end, startMs),
+    logged: courseOf(first, last, end),
     ...(end === null ? guessed(first, usualTokens, speeds) : known(first, end, speeds)),
   }));
 }
@@ -93,12 +93,10 @@ function courseOf(
   { arrivedMs }: LoggedDecision,
   { action, reason, observed, timeMs, ...last }: LoggedDecision,
   end: LoggedEnd | null,
-  startMs: number,
 ): LoggedCourse {
   const waitedMs = Math.max(0, timeMs - arrivedMs);
-  const nowhere = { reason, startMs: null, instance: null, waitedMs };
+  const nowhere = { reason, instance: null, waitedMs };
   if (action === 'reject' && !observed) return { ...nowhere, outcome: 'refused' };
   if (action === 'queue' && !observed) return { ...nowhere, outcome: 'left' };
-  const instance = end?.instance ?? last.instance;
-  return { outcome: 'admitted', reason, startMs: timeMs - startMs, instance, waitedMs };
+  return { outcome: 'admitted', reason, instance: end?.instance ?? last.instance, waitedMs };
 }

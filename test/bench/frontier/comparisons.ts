@@ -45,14 +45,14 @@ export async function compared(
   trace: PreparedTrace,
   { setting, load, queueTimeoutS, requests }: Cell,
 ): Promise<Comparison> {
-  const of = (policy: string, ...more: readonly string[]) =>
-    runner.run({
+  const flags = [...flagsOf(setting), ...loadFlags(load, requests)];
+  const of = (policy: string, ...more: readonly string[]) => {
+    const timeout = policy === 'none' ? [] : ['--queue-timeout', String(queueTimeoutS)];
+    return runner.run({
       trace: trace.path,
-      flags: [
-        ...[...flagsOf(setting), ...loadFlags(load, requests), '--policy', policy, ...more],
-        ...['--queue-timeout', String(queueTimeoutS)],
-      ],
+      flags: [...flags, '--policy', policy, ...timeout, ...more],
     });
+  };
   const [seed, memoryOnly, off, oracle, naive, none, best] = await Promise.all([
     of('kvgate'),
     of('kvgate', '--degrade', 'memory-only'),

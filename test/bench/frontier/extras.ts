@@ -3,7 +3,7 @@ import type { SimulationResult } from '../../../proxy/simulate/result.ts';
 import type { Trace } from '../../../proxy/simulate/traces/trace.ts';
 import { loadFlags } from './comparisons.ts';
 import type { Runner } from './runs.ts';
-import { ENGINES, FAST, flagsOf, MACHINES, type Setting } from './settings.ts';
+import { ENGINES, flagsOf, type Setting, SMALLEST } from './settings.ts';
 import { fitting, inPhases, type PreparedTrace } from './traces.ts';
 
 export interface Extra {
@@ -26,6 +26,7 @@ export interface Fairness {
 
 export interface Recovery {
   readonly setting: Setting;
+  readonly policy: 'kvgate' | 'oracle';
   /** Goodput after the burst, over the same seconds of a run without it. */
   readonly first10s: number;
   readonly next20s: number;
@@ -39,7 +40,6 @@ export interface ExtraParts {
   readonly requests: number | null;
 }
 
-const SMALLEST = MACHINES.slice(0, 1);
 const MILLION = 1_000_000;
 const TENANTS = 10;
 const GREED = 10;
@@ -48,15 +48,13 @@ const BEFORE = { seconds: 120, load: 0.8 };
 const BURST = { seconds: 20, load: 5 };
 const AFTER = { seconds: 60, load: 0.8 };
 
-export function settingsOfExtras(): readonly Setting[] {
-  return [...SMALLEST, FAST].flatMap((machine) =>
-    ENGINES.map((engine) => ({ engine, machine, promptScale: 1 })),
-  );
-}
+const SETTINGS: readonly Setting[] = ENGINES.map((engine) => ({
+  ...{ engine, machine: SMALLEST, promptScale: 1 },
+}));
 
 /** Outputs that all run to their limit, and every request charged with all it may come to. */
 export function limitRuns(parts: ExtraParts): Promise<readonly Extra[]> {
-  const cases = settingsOfExtras().flatMap((setting) => [
+  const cases = SETTINGS.flatMap((setting) => [
     { setting, what: 'outputs at their limit', reserve: 'chance', flags: ['--outputs', 'limit'] },
     { setting, what: 'worst case reserved', reserve: 'worst-case', flags: [] },
   ]);
@@ -64,10 +62,8 @@ export function limitRuns(parts: ExtraParts): Promise<readonly Extra[]> {
 }
 
 export function millionRuns(parts: ExtraParts): Promise<readonly Extra[]> {
-  const engines = ['paged', 'dynamic', 'unified'] as const;
-  const settings = engines.map((engine) => ({ engine, machine: FAST, promptScale: 1 }));
   return Promise.all(
-    settings.map((setting) =>
+    SETTINGS.map((setting) =>
       extra(parts, { setting, what: 'a million', reserve: 'chance', flags: [] }, 2, MILLION),
     ),
   );
@@ -91,7 +87,7 @@ async function extra(
 /** The others send as much in both runs; only the first tenant sends more. */
 export function fairnessRuns(parts: ExtraParts): Promise<readonly Fairness[]> {
   const loads = [1, 2];
-  const cases = settingsOfExtras().flatMap((setting) => loads.map((load) => ({ setting, load })));
+  const cases = SETTINGS.flatMap((setting) => loads.map((load) => ({ setting, load })));
   return Promise.all(
     cases.map(async ({ setting, load: equalLoad }) => {
       const greedyLoad = (equalLoad * (TENANTS - 1 + GREED)) / TENANTS;
@@ -127,24 +123,36 @@ function sum(values: readonly number[]): number {
 }
 
 export function recoveryRuns(parts: ExtraParts): Promise<readonly Recovery[]> {
+  const policies = ['kvgate', 'oracle'] as const;
   return Promise.all(
-    settingsOfExtras().map(async (setting) => {
-      const kept = fitting(parts.trace, setting);
-      const of = async (name: string, middle: typeof BURST) => {
-        const phases = [BEFORE, middle, AFTER];
-        const file = `${name}-${setting.engine}-${setting.machine.gpuGb}.csv`;
-        const { path, load } = inPhases(parts.folder, file, kept, setting, phases);
-        const flags = [...flagsOf(setting), ...loadFlags(load, null)];
-        return parts.runner.run({ trace: path, flags, withSeries: true });
-      };
-      const calm = { ...BURST, load: BEFORE.load };
-      const [burst, without] = await Promise.all([of('burst', BURST), of('calm', calm)]);
-      const endS = BEFORE.seconds + BURST.seconds;
-      const share = (fromS: number, untilS: number) =>
-        goodBetween(burst, fromS, untilS) / goodBetween(without, fromS, untilS);
-      return { setting, first10s: share(endS, endS + 10), next20s: share(endS + 10, endS + 30) };
-    }),
+    SETTINGS.flatMap((setting) => policies.map((policy) => recovery(parts, setting, policy))),
   );
+}
+
+async function recovery(
+  { runner, trace, folder }: ExtraParts,
+  setting: Setting,
+  policy: Recovery['policy'],
+): Promise<Recovery> {
+  const kept = fitting(trace, setting);
+  const of = (name: string, middle: typeof BURST) => {
+    const phases = [BEFORE, middle, AFTER];
+    const file = `${name}-${setting.engine}.csv`;
+    const { path, load } = inPhases(folder, file, kept, setting, phases);
+    const flags = [...flagsOf(setting), ...loadFlags(load, null), '--policy', policy];
+    return runner.run({ trace: path, flags, withSeries: true });
+  };
+  const calm = { ...BURST, load: BEFORE.load };
+  const [burst, without] = await Promise.all([of('burst', BURST), of('calm', calm)]);
+  const endS = BEFORE.seconds + BURST.seconds;
+  const share = (fromS: number, untilS: number) =>
+    goodBetween(burst, fromS, untilS) / goodBetween(without, fromS, untilS);
+  return {
+    setting,
+    policy,
+    first10s: share(endS, endS + 10),
+    next20s: share(endS + 10, endS + 30),
+  };
 }
 
 /** Tokens of requests that were finished in time, and in these seconds. */

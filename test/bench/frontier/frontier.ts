@@ -11,11 +11,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readTrace } from '../../../proxy/simulate/traces/read-trace.ts';
-import { type Figures, settingWords, verdicts } from './bars.ts';
+import { type Figures, verdicts } from './bars.ts';
 import { type Comparison, compared, LOADS, QUEUE_TIMEOUTS_S } from './comparisons.ts';
 import { fairnessRuns, limitRuns, millionRuns, recoveryRuns } from './extras.ts';
 import { Runner } from './runs.ts';
-import { allSettings, type Setting } from './settings.ts';
+import { allSettings, type Setting, slowSettings } from './settings.ts';
 import {
   degradation,
   extraTable,
@@ -26,6 +26,7 @@ import {
   summary,
 } from './tables.ts';
 import { type PreparedTrace, prepared } from './traces.ts';
+import { settingWords } from './verdict.ts';
 
 const DOCUMENT = 'docs/frontier.md';
 const QUICK_REQUESTS = 4_000;
@@ -34,7 +35,7 @@ const FEW_LOADS = [2, 10];
 const FOLDER = '.cache/frontier';
 
 const NOTHING: Figures = {
-  ...{ comparisons: [], shortQueue: [], extras: [], fairness: [], recovery: [] },
+  ...{ comparisons: [], shortQueue: [], slow: [], extras: [], fairness: [], recovery: [] },
 };
 
 const { values } = parseArgs({
@@ -71,19 +72,25 @@ async function measured(tracePath: string): Promise<Figures> {
     known.set(setting, found);
     return found;
   };
-  const all = (loads: readonly number[], queueTimeoutS: number): Promise<readonly Comparison[]> => {
-    const cells = chosenSettings().flatMap((setting) => loads.map((load) => ({ setting, load })));
+  const all = (
+    settings: readonly Setting[],
+    loads: readonly number[],
+    queueTimeoutS: number,
+  ): Promise<readonly Comparison[]> => {
+    const cells = chosen(settings).flatMap((setting) => loads.map((load) => ({ setting, load })));
     return Promise.all(
       cells.map(({ setting, load }) =>
         compared(runner, traceFor(setting), { setting, load, queueTimeoutS, requests }),
       ),
     );
   };
-  const [comparisons, shortQueue] = await Promise.all([
-    all(values.quick ? FEW_LOADS : LOADS, QUEUE_TIMEOUTS_S.usual),
-    all(FEW_LOADS, QUEUE_TIMEOUTS_S.short),
+  const { usual, short } = QUEUE_TIMEOUTS_S;
+  const [comparisons, shortQueue, slow] = await Promise.all([
+    all(allSettings(), values.quick ? FEW_LOADS : LOADS, usual),
+    all(allSettings(), FEW_LOADS, short),
+    all(slowSettings(), FEW_LOADS, usual),
   ]);
-  if (values.only !== undefined) return { ...NOTHING, comparisons, shortQueue };
+  if (values.only !== undefined) return { ...NOTHING, comparisons, shortQueue, slow };
   const parts = { runner, traceFor, trace, folder: join(FOLDER, 'traces'), requests };
   const [limits, millions, fairness, recovery] = await Promise.all([
     limitRuns(parts),
@@ -91,32 +98,34 @@ async function measured(tracePath: string): Promise<Figures> {
     fairnessRuns(parts),
     recoveryRuns(parts),
   ]);
-  return { comparisons, shortQueue, extras: [...limits, ...millions], fairness, recovery };
+  return { comparisons, shortQueue, slow, extras: [...limits, ...millions], fairness, recovery };
 }
 
-function chosenSettings(): readonly Setting[] {
+function chosen(settings: readonly Setting[]): readonly Setting[] {
   const { quick, only } = values;
-  return allSettings()
+  return settings
     .filter(({ machine, promptScale }) => !quick || (machine.kvTokens < 100_000 && promptScale < 2))
     .filter((setting) => only === undefined || settingWords(setting).includes(only));
 }
 
 function tablesOf(all: Figures): Readonly<Record<string, string>> {
-  const { comparisons, shortQueue, extras, fairness, recovery } = all;
+  const { comparisons, shortQueue, slow, extras, fairness, recovery } = all;
   return {
     scope: values.quick
       ? `Measured with \`--quick\`: ${QUICK_REQUESTS.toLocaleString('en')} requests in each run.`
       : 'Measured in full: every request of the trace in each run.',
     summary: summary(verdicts(all)),
     'short summary': summary(verdicts({ ...NOTHING, comparisons: shortQueue })),
+    'slow summary': summary(verdicts({ ...NOTHING, comparisons: slow })),
     headline: headline(comparisons),
     degradation: degradation(comparisons),
     'short queue': headline(shortQueue),
     'short queue degradation': degradation(shortQueue),
+    slow: headline(slow),
     extras: extraTable(extras),
     fairness: fairnessTable(fairness),
     recovery: recoveryTable(recovery),
-    machines: machineTable(comparisons),
+    machines: machineTable([...comparisons, ...slow]),
   };
 }
 

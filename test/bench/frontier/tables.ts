@@ -1,5 +1,5 @@
 /** The figures as tables of Markdown. */
-import { settingWords, type Verdict } from './bars.ts';
+
 import {
   type Comparison,
   DEGRADES,
@@ -9,6 +9,7 @@ import {
   staticChoices,
 } from './comparisons.ts';
 import type { Extra, Fairness, Recovery } from './extras.ts';
+import { settingWords, type Verdict } from './verdict.ts';
 
 const NOTHING = '-';
 
@@ -110,9 +111,10 @@ export function fairnessTable(rows: readonly Fairness[]): string {
 
 export function recoveryTable(rows: readonly Recovery[]): string {
   return table(
-    ['engine, machine', 'reserve', 'degrade', 'load', 'first 10 s', 'the next 20 s'],
-    rows.map(({ setting, first10s, next20s }) => [
-      ...[settingWords(setting), 'chance', 'seed', '0.8, 5, 0.8'],
+    [...['engine, machine', 'policy', 'reserve', 'degrade', 'load', 'first 10 s', 'the next 20 s']],
+    rows.map(({ setting, policy, first10s, next20s }) => [
+      ...[settingWords(setting), policy, 'chance', policy === 'oracle' ? 'off' : 'seed'],
+      '0.8, 5, 0.8',
       ...[times(first10s), times(next20s)],
     ]),
   );

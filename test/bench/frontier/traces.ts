@@ -1,5 +1,5 @@
 /** Traces made of the one that was given: without what can never fit, and with a burst in it. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chargeOf } from '../../../proxy/memory/charge.ts';
 import { contextTokensOf } from '../../../proxy/memory/units.ts';
@@ -58,9 +58,11 @@ export function inPhases(
   const rows: TraceRow[] = [];
   const source = rowsOf(trace);
   let fromMs = 0;
-  for (const { seconds, load } of phases) {
+  for (const [index, { seconds, load }] of phases.entries()) {
     const wanted = Math.max(1, Math.round(load * filling * seconds));
-    const from = rows.length % Math.max(1, source.length - wanted);
+    // By its place alone: the requests of one phase do not depend on how many another has.
+    const own = Math.floor((index * source.length) / phases.length);
+    const from = Math.min(own, Math.max(0, source.length - wanted));
     const part = source.slice(from, from + wanted);
     // Its own gaps, brought to the length of the phase.
     const gaps = part.map(({ atMs }, index) => Math.max(0, atMs - (part[index - 1]?.atMs ?? atMs)));
@@ -97,9 +99,11 @@ function rowsOf(trace: Trace): readonly TraceRow[] {
   }));
 }
 
+/** Only where it is not there as it should be: a run may be reading it. */
 function written(folder: string, name: string, trace: Trace): string {
   const path = join(folder, name);
+  const text = asAzureCsv(trace);
   mkdirSync(folder, { recursive: true });
-  if (!existsSync(path)) writeFileSync(path, asAzureCsv(trace));
+  if (!existsSync(path) || readFileSync(path, 'utf8') !== text) writeFileSync(path, text);
   return path;
 }
