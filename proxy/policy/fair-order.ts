@@ -33,7 +33,8 @@ export interface Debts {
  * @param waiting in order of arrival
  */
 export function fairOrder<T extends Turn>(waiting: readonly T[], debts: Debts): readonly T[] {
-  if (waiting.length < 2) return waiting;
+  const [first] = waiting;
+  if (first === undefined || waiting.every((each) => isAlike(each, first))) return waiting;
   const classes = PRIORITIES.map((priority) => ({
     weight: CLASS_WEIGHTS[priority],
     owes: debts.ofClass(priority),
@@ -79,7 +80,15 @@ export function fairPosition(
   newcomer: Pick<Turn, 'priority' | 'tenant'>,
   debts: Debts,
 ): number {
+  if (waiting.every((each) => isAlike(each, newcomer))) return waiting.length;
   // Whoever comes before it does so whatever it costs itself.
   const last: Turn = { priority: newcomer.priority, tenant: newcomer.tenant, cost: 0 };
   return fairOrder([...waiting, last], debts).indexOf(last);
+}
+
+type Owner = Pick<Turn, 'priority' | 'tenant'>;
+
+/** Of one tenant and class whoever came first goes first. */
+function isAlike(a: Owner, b: Owner): boolean {
+  return a.tenant === b.tenant && a.priority === b.priority;
 }

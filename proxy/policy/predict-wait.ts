@@ -1,5 +1,5 @@
 /** When there will be room: the ends of live leases and of those who wait, played forward. */
-import { fitsInto, type Occupancy } from './reserve.ts';
+import { isWithin, type Limits, limitsOf, type Occupancy } from './reserve.ts';
 import type { Freeing, InstanceView, Waiting } from './types.ts';
 
 /** An instance that could take the request, and what it would occupy there. */
@@ -8,8 +8,12 @@ export interface Candidate {
   readonly wanted: Occupancy;
 }
 
-interface Timeline extends Candidate {
-  occupied: Occupancy;
+/** How full an instance will be; numbers that change in place, since each prediction walks through hundreds of ends. */
+interface Timeline {
+  readonly limits: Limits;
+  readonly wanted: Occupancy;
+  units: number;
+  sequences: number;
   /** Known ends, soonest first, of which `ended` are over. */
   readonly ends: KnownEnd[];
   ended: number;
@@ -32,20 +36,13 @@ function isKnown(end: Freeing): end is KnownEnd {
   return end.atMs !== null;
 }
 
-/** What is occupied once one more has ended. */
-function without(occupied: Occupancy, end: KnownEnd): Occupancy {
-  return {
-    units: occupied.units - end.units,
-    sequences: occupied.sequences - end.sequences,
-  };
-}
-
 /** Lets every lease of the timeline end that ends by `atMs`. */
 function advance(timeline: Timeline, atMs: number): void {
   for (;;) {
     const end = timeline.ends[timeline.ended];
     if (end === undefined || end.atMs > atMs) return;
-    timeline.occupied = without(timeline.occupied, end);
+    timeline.units -= end.units;
+    timeline.sequences -= end.sequences;
     timeline.ended += 1;
   }
 }
@@ -54,14 +51,15 @@ function advance(timeline: Timeline, atMs: number): void {
 function soonest(timeline: Timeline, wanted: Occupancy, fromMs: number): number | null {
   // Nothing is placed before `fromMs`, so what ends by then is gone for everybody.
   advance(timeline, fromMs);
-  const { ends, instance } = timeline;
-  let { occupied } = timeline;
-  if (fitsInto(instance, occupied, wanted)) return fromMs;
+  const { ends, limits } = timeline;
+  let { units, sequences } = timeline;
+  if (isWithin(limits, units, sequences, wanted)) return fromMs;
   for (let index = timeline.ended; index < ends.length; index += 1) {
     const end = ends[index];
     if (end === undefined) break;
-    occupied = without(occupied, end);
-    if (fitsInto(instance, occupied, wanted)) return end.atMs;
+    units -= end.units;
+    sequences -= end.sequences;
+    if (isWithin(limits, units, sequences, wanted)) return end.atMs;
   }
   return null;
 }
@@ -69,10 +67,8 @@ function soonest(timeline: Timeline, wanted: Occupancy, fromMs: number): number 
 function occupy(timeline: Timeline, wanted: Waiting, atMs: number): void {
   advance(timeline, atMs);
   const heldUnits = wanted.heldUnits ?? wanted.units;
-  timeline.occupied = {
-    units: timeline.occupied.units + heldUnits,
-    sequences: timeline.occupied.sequences + wanted.sequences,
-  };
+  timeline.units += heldUnits;
+  timeline.sequences += wanted.sequences;
   if (wanted.durationMs === null) return;
   const end = { atMs: atMs + wanted.durationMs, units: heldUnits, sequences: wanted.sequences };
   timeline.ends.splice(placeOf(timeline, end.atMs), 0, end);
@@ -102,9 +98,10 @@ export function predictWaitMs(
   nowMs: number,
 ): number | null {
   const timelines: Timeline[] = candidates.map(({ instance, wanted }) => ({
-    instance,
+    limits: limitsOf(instance),
     wanted,
-    occupied: { units: instance.committedUnits, sequences: instance.sequences },
+    units: instance.committedUnits,
+    sequences: instance.sequences,
     ends: knownEnds(instance.freeing, nowMs),
     ended: 0,
   }));

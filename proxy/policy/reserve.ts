@@ -53,27 +53,39 @@ export function chargeFor(
   );
 }
 
-interface Sequences {
+export interface Occupancy {
+  readonly units: number;
   readonly sequences: number;
 }
 
-export interface Occupancy extends Sequences {
+export interface Limits {
   readonly units: number;
+  readonly sequences: number;
 }
+
+/** What an instance may hold in all. */
+export function limitsOf({ capacity, maxSequences, concurrencyCap }: InstanceView): Limits {
+  return {
+    units: capacityUnits(capacity),
+    sequences: Math.min(
+      maxSequences ?? Number.POSITIVE_INFINITY,
+      concurrencyCap ?? Number.POSITIVE_INFINITY,
+    ),
+  };
+}
+
+/** Leases are foreseen to end in parts: what is left of their sum is rounding. */
+const NO_SEQUENCE = 1e-6;
 
 /** Units and sequences within their limits. A request with more sequences than an instance may ever run is served alone, engine-queued. */
-export function fitsInto(instance: InstanceView, occupied: Occupancy, wanted: Occupancy): boolean {
-  if (wanted.units > capacityUnits(instance.capacity) - occupied.units) return false;
-  return mayRun(instance, occupied, wanted);
-}
-
-function mayRun(instance: InstanceView, occupied: Sequences, wanted: Sequences): boolean {
-  if (occupied.sequences === 0) return true;
-  const limit = Math.min(
-    instance.maxSequences ?? Number.POSITIVE_INFINITY,
-    instance.concurrencyCap ?? Number.POSITIVE_INFINITY,
-  );
-  return occupied.sequences + wanted.sequences <= limit;
+export function isWithin(
+  limits: Limits,
+  units: number,
+  sequences: number,
+  wanted: Occupancy,
+): boolean {
+  if (wanted.units > limits.units - units) return false;
+  return sequences < NO_SEQUENCE || sequences + wanted.sequences <= limits.sequences;
 }
 
 /**
@@ -94,14 +106,14 @@ export function fitsNow(
   charge: Charge,
   curve: LengthCurve | null,
 ): boolean {
-  const { outlook, sequences, layout, capacity } = instance;
+  const { outlook, sequences, layout } = instance;
   if (!mayPrefill(instance, charge)) return false;
-  if (outlook === null) {
-    const occupied = { units: instance.committedUnits, sequences };
-    return fitsInto(instance, occupied, { units: charge.peakUnits, sequences: charge.sequences });
-  }
-  if (!mayRun(instance, { sequences }, charge)) return false;
-  const roomUnits = capacityUnits(capacity) - outlook.othersUnits;
+  const limits = limitsOf(instance);
+  const wanted = { units: charge.peakUnits, sequences: charge.sequences };
+  if (outlook === null) return isWithin(limits, instance.committedUnits, sequences, wanted);
+  // Of units there is more to be said below.
+  if (!isWithin(limits, 0, sequences, { ...wanted, units: 0 })) return false;
+  const roomUnits = limits.units - outlook.othersUnits;
   // Alone it is charged by what it may ever hold, as when it was asked whether it could fit at all.
   if (charge.peakUnits > roomUnits) return false;
   const candidate = candidateFuture(layout, charge, outlook, curve);
