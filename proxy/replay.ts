@@ -14,8 +14,8 @@ export { replayReport } from './replay-report.ts';
 
 export type ReplayValues = ValuesOf<typeof REPLAY_OPTIONS>;
 
-/** Logs of versions before have no lines of type `settings` and `instance`. */
-const SINCE = '0.1.0 as released: builds before it wrote none';
+/** The first version whose logs have lines of type `settings` and `instance`. */
+const SINCE = 'kvgate 0.1.0 on, but not from builds before its release';
 
 export interface Replayed extends Played {
   readonly set: Readonly<Record<string, unknown>>;

@@ -242,7 +242,7 @@ const state = {
     'Folder in which what was learned of output lengths is kept; made where it is missing. None: it is learned anew after each start.',
   ),
   'decision-log': textOrNone(
-    'File that gets one JSON line for each decision and each answer, without prompts; `kvgate train` learns from it.',
+    'File that gets one JSON line for each decision and each answer, without prompts; `kvgate train` learns from it, `kvgate replay` plays it under other settings.',
   ),
 };
 

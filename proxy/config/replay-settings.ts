@@ -2,18 +2,20 @@
 import { DECIDING_NAMES, SETTABLE_NAMES } from './deciding-options.ts';
 import type { Option } from './option.ts';
 import { isOptionName, OPTIONS, type OptionName, type OptionValues } from './options.ts';
-import { type Problem, shown } from './problem.ts';
-import { checkRules } from './rules.ts';
+import type { Problem } from './problem.ts';
+import { ASCENDING, checkRules } from './rules.ts';
 import { checkValue } from './schema.ts';
 import { fromText } from './sources.ts';
 import { didYouMean } from './suggest.ts';
 
 const SOURCE = '--set';
+/** Far below any difference between thresholds that means something. */
+const LEAST_GAP = 1e-9;
 
 export interface ReplaySettings {
   readonly logged: OptionValues;
   readonly changed: OptionValues;
-  /** By name, as they were set. */
+  /** By name, as they were set, and thresholds that gave way to them. */
   readonly set: Readonly<Record<string, unknown>>;
   readonly problems: readonly Problem[];
 }
@@ -37,9 +39,45 @@ export function replaySettings(
   );
   // Every value is its option's default, or was checked by its entry of the table.
   const loggedValues = { ...defaults, ...Object.fromEntries(logged) } as OptionValues;
-  const changed = { ...loggedValues, ...set } as OptionValues;
-  if (problems.length === 0) checkTogether(changed, new Set(Object.keys(set)), problems);
-  return { logged: loggedValues, changed, set, problems };
+  const asSet = { ...loggedValues, ...set } as OptionValues;
+  const names = new Set(Object.keys(set));
+  const whole = { ...set, ...givenWay(asSet, names, 0) };
+  const changed = { ...asSet, ...whole } as OptionValues;
+  if (problems.length === 0) {
+    checkTogether({ ...changed, ...givenWay(asSet, names, LEAST_GAP) }, names, problems);
+  }
+  return { logged: loggedValues, changed, set: whole, problems };
+}
+
+/**
+ * A threshold that is set beyond its neighbours takes them along, unless they are
+ * set as well: the levels between come to be empty, and one value can be tried alone.
+ * @param gap that is left between two thresholds
+ * @returns those that had to move
+ */
+function givenWay(
+  values: OptionValues,
+  set: ReadonlySet<string>,
+  gap: number,
+): Readonly<Record<string, number>> {
+  const moved: Record<string, number> = {};
+  const along = (names: readonly OptionName[], sign: 1 | -1) => {
+    let bound: number | null = null;
+    for (const name of names) {
+      const value = Number(values[name]);
+      if (set.has(name)) bound = value;
+      else if (bound === null || sign * (value - bound) >= gap) bound = null;
+      else {
+        bound += sign * gap;
+        moved[name] = bound;
+      }
+    }
+  };
+  for (const names of ASCENDING) {
+    along(names, 1);
+    along(names.toReversed(), -1);
+  }
+  return moved;
 }
 
 /** A value with commas was parted by the list that it came in. */
@@ -87,7 +125,7 @@ function checkTogether(values: OptionValues, set: ReadonlySet<string>, problems:
     },
     (field, message) => {
       if (!SETTABLE_NAMES.includes(field)) return;
-      problems.push({ field, source: SOURCE, message: `${message} (${shown(values[field])})` });
+      problems.push({ field, source: SOURCE, message });
     },
   );
 }

@@ -12,7 +12,8 @@ export interface RuleInput {
   readonly adminListen: ListenAddress | null;
 }
 
-const ASCENDING: readonly (readonly OptionName[])[] = [
+/** Thresholds each of which must be above the one before it. */
+export const ASCENDING: readonly (readonly OptionName[])[] = [
   ['pressure-low', 'pressure-medium', 'pressure-high', 'pressure-critical'],
   [
     'pool-pressure-medium',

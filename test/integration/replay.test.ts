@@ -19,7 +19,7 @@ afterAll(async () => {
   files.remove();
 });
 
-const BURSTS = 6;
+const BURSTS = 8;
 const IN_BURST = 12;
 const SLOTS: SimulatedOptions = {
   personality: 'slots',
@@ -86,13 +86,13 @@ describe('the log of a gate', () => {
   test('--set reserve=worst-case: less is let in', async () => {
     const { control, changed } = await replayed(log, 'reserve=worst-case');
     expect(changed.admitted).toBeLessThanOrEqual(control.admitted);
-    expect(changed.heldMemory.mean ?? 0).toBeLessThan(control.heldMemory.mean ?? 0);
+    expect(changed.outputTokens).toBeLessThan(control.outputTokens);
   });
 
   test('--set pool-pressure-*: levels rise, and less is let in; not so with degrade=off', async () => {
     const { control, changed } = await replayed(log, ...LOW);
     expect(changed.admitted).toBeLessThan(control.admitted);
-    expect(changed.heldMemory.peak ?? 0).toBeLessThan(control.heldMemory.peak ?? 0);
+    expect(changed.outputTokens).toBeLessThan(control.outputTokens);
     const off = await replayed(log, ...LOW, 'degrade=off');
     expect(off.changed.admitted).toBeGreaterThan(changed.admitted);
   });
@@ -126,7 +126,13 @@ describe('the log of a gate', () => {
     ['no value', whole, ['queue-max'], 'queue-max', 'needs a value'],
     ['a bad value', whole, ['queue-max=many'], 'queue-max', 'must be a whole number'],
     ['a bad word', whole, ['degrade=on'], 'degrade', 'must be one of seed, memory-only, off'],
-    ['out of order', whole, ['pool-pressure-high=0.5'], 'pool-pressure-high', 'must be above'],
+    [
+      'out of order',
+      whole,
+      ['pool-pressure-high=2', 'pool-pressure-critical=1'],
+      'pool-pressure-critical',
+      'must be above',
+    ],
     ['no settings', without('settings'), ['queue-max=0'], 'log', 'no line of type settings'],
     ['no instance', without('instance'), ['queue-max=0'], 'log', 'no line of type instance'],
     ['no decision', without('decision'), ['queue-max=0'], 'log', 'holds no decision'],
@@ -159,4 +165,21 @@ test('a gate of bytes: the log of a transformers server is played on its GPU', a
   expect(reproduced.action).toBeGreaterThanOrEqual(0.9);
   expect(told.heldMemory.peak).toBeGreaterThan(0);
   expect(changed.refused).toBeGreaterThan(control.refused);
+}, 30_000);
+
+test('a log that was only observed tells what --set mode=enforce would have refused', async () => {
+  const roomy = { ...SLOTS, contextTokens: 65_536 };
+  const log = await logged(roomy, { mode: 'observe', 'queue-max': 2 });
+  const { log: told, control, changed } = await replayed(log, 'mode=enforce');
+  expect([told.admitted, control.admitted]).toEqual([BURSTS * IN_BURST, BURSTS * IN_BURST]);
+  expect(changed.refused).toBeGreaterThan(0);
+}, 30_000);
+
+test('requests of two pools are played on both', async () => {
+  const large = await servers.backend(SLOTS);
+  const log = await logged(SLOTS, { 'backend-large': [large.url], 'large-req-tokens': 500 });
+  const { reproduced, changed, control } = await replayed(log, 'large-req-tokens=100000');
+  expect(reproduced.action).toBeGreaterThanOrEqual(0.9);
+  expect(control.decisions['route large_request']).toBeGreaterThan(0);
+  expect(changed.decisions['route large_request']).toBeUndefined();
 }, 30_000);

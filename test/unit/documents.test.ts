@@ -4,6 +4,7 @@ import { posix } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { ESTIMATE_OPTIONS } from '../../proxy/config/estimate-options.ts';
 import { isOptionName } from '../../proxy/config/options.ts';
+import { REPLAY_OPTIONS } from '../../proxy/config/replay-options.ts';
 import { SIMULATE_OPTIONS } from '../../proxy/config/simulate-options.ts';
 import { TRAIN_OPTIONS } from '../../proxy/config/train-options.ts';
 import { sourcesIn } from '../support/source-file.ts';
@@ -34,6 +35,7 @@ const NOT_OURS = new Set([
 const COMMAND_OPTIONS = new Set([
   ...['quick', 'only', 'print'],
   ...Object.keys(ESTIMATE_OPTIONS),
+  ...Object.keys(REPLAY_OPTIONS),
   ...Object.keys(SIMULATE_OPTIONS),
   ...Object.keys(TRAIN_OPTIONS),
 ]);

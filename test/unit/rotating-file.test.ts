@@ -154,3 +154,16 @@ describe('a disk that fails', () => {
     await expect(opened(pathOf(folderWith()))).rejects.toThrow();
   });
 });
+
+test('a file that takes the place of another begins with what is needed to read it', async () => {
+  const path = folderWith('before\n');
+  const { file } = await opened(path, { maxBytes: 20, headLines: () => ['head'] });
+  file.write('a');
+  await eventually(() => expect(linesOf(path)).toEqual(['before', 'a']));
+  file.write('x'.repeat(18));
+  await eventually(() => expect(linesOf(path)).toEqual(['head', 'x'.repeat(18)]));
+  renameSync(path, `${path}.moved`);
+  file.write('b');
+  await file.close();
+  expect(linesOf(path)).toEqual(['head', 'b']);
+});

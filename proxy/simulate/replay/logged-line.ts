@@ -149,7 +149,9 @@ function endFrom(fields: Fields): LoggedEnd {
   };
 }
 
-function instanceFrom(fields: Fields): LoggedInstance {
+function instanceFrom(fields: Fields): LoggedLine {
+  // It was too long to be told.
+  if (fields.value('layout') === null) return { is: 'other' };
   const memoryModel = fields.oneOf('memoryModel', MEMORY_MODELS);
   return {
     is: 'instance',

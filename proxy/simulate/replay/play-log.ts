@@ -1,7 +1,7 @@
 /** A log beside what is played of it: with the settings it was written under, and with others. */
 
-import type { AdmissionRequest } from '../../state/judge.ts';
 import type { TokenBounds } from '../../policy/types.ts';
+import type { AdmissionRequest } from '../../state/judge.ts';
 import { LengthForecasts } from '../../state/lengths/length-forecasts.ts';
 import type { Front, Stage } from '../front.ts';
 import { KvgateFront } from '../kvgate-front.ts';

@@ -111,7 +111,7 @@ export class ReplayHost {
     };
   }
 
-  /** The latest line by then that tells its memory, the first one before that. */
+  /** The latest line by then; before all of them the first. */
   #lineAt(nowMs: number): LoggedInstance {
     const isPast = (line: LoggedInstance | undefined) =>
       line !== undefined && line.timeMs - this.#startMs <= nowMs;
