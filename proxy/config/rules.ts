@@ -78,6 +78,9 @@ function checkServer({ values, adminListen }: RuleInput, report: Report): void {
       'is for callers without API keys: give each key of api-key-file its class',
     );
   }
+  if (values.reserve === 'worst-case' && values['overrun-probability'] !== null) {
+    report('overrun-probability', 'is for reserve chance: worst-case takes no chance');
+  }
   if (values['max-buffered-mb'] < values['max-body-mb']) {
     report('max-buffered-mb', `must hold one body of max-body-mb (${values['max-body-mb']} MiB)`);
   }

@@ -30,6 +30,8 @@ const NOT_FORWARDED: ReadonlySet<string> = new Set([
   'x-override-routed-dp-rank',
   'x-override-priority',
   'x-override-rid',
+  // A claim for this gate, which has settled what class holds.
+  'x-kvgate-priority',
 ]);
 
 const UNTOUCHED: Rewrite = { edits: [], changed: [], skipped: [], asksForUsage: false };

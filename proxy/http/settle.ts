@@ -30,6 +30,8 @@ export class Settlement {
   readonly #metrics: Metrics;
   readonly #clock: Clock;
   readonly #learners: readonly Learner[];
+  /** Requests that count as changed: one that was taken back is sent again as the same. */
+  readonly #changed = new WeakSet<RequestShape>();
 
   constructor({ metrics, clock, learners }: SettlementParts) {
     this.#metrics = metrics;
@@ -53,7 +55,10 @@ export class Settlement {
     let ttftMs: number | null = null;
     let lastTokenAtMs = beganAtMs;
     let seenTokens = 0;
-    if (changed && decision.level !== 'low') metrics.degraded(decision.level, tags);
+    if (changed && decision.level !== 'low' && !this.#changed.has(shape)) {
+      this.#changed.add(shape);
+      metrics.degraded(decision.level, tags);
+    }
 
     return {
       tokens: (outputTokens) => {

@@ -7,6 +7,8 @@ import { contextTokensOf, decodeUnitsOf } from './units.ts';
 
 /** Lengths of a page, in tokens; pages are made when one of their lengths is asked for. */
 const PAGE_TOKENS = 4_096;
+/** 8 MB of pages for each layout; few sequences are longer. */
+const REMEMBERED_TOKENS = 256 * PAGE_TOKENS;
 
 const PAGES = new WeakMap<KvLayout, Map<number, Float64Array>>();
 
@@ -16,6 +18,7 @@ const PAGES = new WeakMap<KvLayout, Map<number, Float64Array>>();
  */
 export function sequenceUnits(layout: KvLayout, tokens: number): number {
   const within = Math.min(tokens, contextTokensOf(layout));
+  if (within >= REMEMBERED_TOKENS) return decodeUnitsOf(layout, within, 1);
   const page = pageOf(layout, Math.floor(within / PAGE_TOKENS));
   const place = within % PAGE_TOKENS;
   const known = page[place] ?? 0;

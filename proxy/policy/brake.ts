@@ -7,10 +7,14 @@ import type { KvLayout } from '../memory/kv-layout.ts';
 
 /**
  * Tokens that each request may still bring until a cancellation has freed its
- * memory: a third of a second of a usual stream. An engine lets go of a stream
- * within a step or two; the rest is for what is on its way here.
+ * memory: a third of a second of a usual stream where the engine looks whether
+ * its client has left only now and then (llama.cpp), half of that where it does
+ * at every token. What admission has just packed lasts for longer than either,
+ * or the brake would take back what was let in on good grounds.
  */
-export const LOOKAHEAD_TOKENS = 32;
+export function lookaheadTokens(layout: KvLayout): number {
+  return layout.model === 'dynamic' ? 16 : 32;
+}
 
 /** Where requests overrun at the cost of others: a paged engine preempts, and a slot has its own cells. */
 export function overrunHurts(layout: KvLayout): boolean {
@@ -27,7 +31,7 @@ export interface BrakeLimits {
 export interface BrakeLease {
   /** What it holds now; until its first token that includes the transient of its prefill. */
   readonly heldUnits: number;
-  /** The most it holds until it has `LOOKAHEAD_TOKENS` more. */
+  /** The most it holds until it has `lookaheadTokens` more. */
   readonly laterUnits: number;
   /**
    * `silent`: its client has not a byte of an answer yet. `leaving`: it is
@@ -57,7 +61,7 @@ export type BrakePlan<L extends BrakeLease> =
   | { readonly state: 'act'; readonly takeBack: readonly L[]; readonly end: readonly L[] };
 
 /**
- * Decides by what all will hold `LOOKAHEAD_TOKENS` later. Those who leave will
+ * Decides by what all will hold `lookaheadTokens` later. Those who leave will
  * have freed their memory by then. A brake that is on stays on until there is
  * room for twice that many tokens beside those who leave, so that it does not
  * go on and off with each token.

@@ -19,6 +19,7 @@ import { limitToSession } from './limit-to-session.ts';
 import type { Offer, Offers } from './offers.ts';
 import { canEverFit, firmCharge, fitsAtOnce, offerOf } from './offers.ts';
 import { admit, queue, reject } from './outcomes.ts';
+import { fitsEmpty } from './reserve.ts';
 import type { AdmissionStep, DecideInput, Decision } from './types.ts';
 import { assertNever } from './types.ts';
 
@@ -81,13 +82,21 @@ function lastSteps(input: DecideInput, home: Offers, elsewhere: readonly Offer[]
   const isFull = input.queueLength >= input.config.queueMax;
   // What is too large for the empty instance never gets all it asks for: no use in waiting for that.
   const hasToWait = !home.some((offer) => fitsAtOnce(offer, queuedCharge(offer)));
-  const rest: Rest = { home, elsewhere, waitMs, mayQueue: hasToWait && !isFull };
+  const mayQueue = hasToWait && !isFull && home.some((offer) => canBeServed(input, offer));
+  const rest: Rest = { home, elsewhere, waitMs, mayQueue };
   for (const step of input.config.admissionOrder) {
     const decision = tryStep(input, step, rest);
     if (decision !== null) return decision;
   }
   // 10
   return reject(input, isFull ? 'queue_full' : 'memory_pressure', home, waitMs);
+}
+
+/** Whether there is anything to wait for: where a shrink is no step, all that was asked has to fit some time. */
+function canBeServed({ shape, config }: DecideInput, { instance, full }: Offer): boolean {
+  const maySettleForLess =
+    shape.requestedOutputTokens === null || config.admissionOrder.includes('shrink');
+  return maySettleForLess || fitsEmpty(instance, full);
 }
 
 /** Whether one that waits has anything else to try: only then its further wait matters, and is foreseen. */

@@ -76,7 +76,7 @@ export function futureOf(request: RequestInTime): RequestFuture {
   }
   const limitTokens = charge.outputTokens;
   const { least, most } = generatedTokens;
-  const known = curve === null ? null : survivalFrom(curve, least);
+  const known = curve === null ? null : survivalFromAny(curve, least, most);
   const units: number[] = [];
   const runs: number[] = [];
   for (let index = 0; index < INTERVALS; index += 1) {
@@ -87,13 +87,33 @@ export function futureOf(request: RequestInTime): RequestFuture {
     const decodeUnits = heldUnits(layout, charge, 'decode', endTokens);
     const mayPrefill = phase === 'prefill' && startSteps <= prefillSteps;
     units.push(mayPrefill ? Math.max(charge.prefillUnits, decodeUnits) : decodeUnits);
-    const runsOn = decodedSteps <= 0 || known === null ? 1 : known(least + decodedSteps);
+    const runsOn = decodedSteps <= 0 || known === null ? 1 : known(decodedSteps);
     runs.push(doubt + (1 - doubt) * runsOn);
   }
   // The first decode step may still hold what prefill left behind.
   const now = heldUnits(layout, charge, phase, least);
   units[0] = Math.max(units[0] ?? 0, now);
   return { units, runs };
+}
+
+/**
+ * The chance that so many steps from now an output is not over of which is known
+ * that it has come to something from `least` to `most` tokens. The longer it is,
+ * the more likely it is one of the long ones: the highest chance of both ends
+ * and the middle counts.
+ */
+function survivalFromAny(
+  curve: LengthCurve,
+  least: number,
+  most: number,
+): (steps: number) => number {
+  const fromLeast = survivalFrom(curve, least);
+  if (most <= least) return (steps) => fromLeast(least + steps);
+  const middle = Math.floor((least + most) / 2);
+  const fromMiddle = survivalFrom(curve, middle);
+  const fromMost = survivalFrom(curve, most);
+  return (steps) =>
+    Math.max(fromLeast(least + steps), fromMiddle(middle + steps), fromMost(most + steps));
 }
 
 /**

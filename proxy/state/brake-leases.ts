@@ -1,5 +1,5 @@
 /** Live leases as the emergency brake sees them, and those that it has made to go. */
-import { type BrakeLease, LOOKAHEAD_TOKENS } from '../policy/brake.ts';
+import { type BrakeLease, lookaheadTokens } from '../policy/brake.ts';
 import type { BrakeAction, BrakeEffects } from './brake-effects.ts';
 import type { Clock } from './clock.ts';
 import type { Lease } from './lease.ts';
@@ -34,7 +34,7 @@ export class BrakeLeases {
     return [...this.#ledger.leases(instance)].map((lease) => {
       const { heldUnits, after } = growthOf(lease, this.#speeds, this.#clock.nowMs());
       const { takenAtMs } = lease.terms;
-      const laterUnits = after(LOOKAHEAD_TOKENS);
+      const laterUnits = after(lookaheadTokens(lease.terms.layout));
       return { lease, heldUnits, laterUnits, takenAtMs, state: this.#stateOf(lease) };
     });
   }

@@ -3,7 +3,7 @@
  * its memory lasts whenever requests grow and readings come in, and makes
  * requests go before the engine has to. While it is on nothing is admitted there.
  */
-import { type BrakeLimits, LOOKAHEAD_TOKENS, overrunHurts, planBrake } from '../policy/brake.ts';
+import { type BrakeLimits, lookaheadTokens, overrunHurts, planBrake } from '../policy/brake.ts';
 import type { BrakeAction, BrakeEffects } from './brake-effects.ts';
 import { BrakeLeases, type WatchedLease } from './brake-leases.ts';
 import { causeOf, isOutdated, nothingWatched, type Watched } from './brake-watch.ts';
@@ -83,7 +83,9 @@ export class Brake {
   #taken(lease: Lease): void {
     if (!overrunHurts(lease.terms.layout)) return;
     const { speeds, clock } = this.#parts;
-    const laterUnits = growthOf(lease, speeds, clock.nowMs()).after(LOOKAHEAD_TOKENS);
+    const laterUnits = growthOf(lease, speeds, clock.nowMs()).after(
+      lookaheadTokens(lease.terms.layout),
+    );
     this.#spend(lease.terms.instance, laterUnits);
   }
 

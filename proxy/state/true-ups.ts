@@ -34,12 +34,15 @@ export class TrueUps {
     if (oldest !== undefined) this.#charged.delete(oldest);
   }
 
-  ended({ terms, generatedTokens }: Lease): void {
+  ended({ terms, generatedTokens, firstTokenSeen }: Lease): void {
     const charged = this.#charged.get(terms.requestId);
     if (charged === undefined) return;
     this.#charged.delete(terms.requestId);
     const heldMs = this.#clock.nowMs() - terms.takenAtMs;
-    const cost = heldCost(terms.charge, generatedTokens, heldMs);
+    // Of an answer that never came as a whole nothing was seen: it may have been all of it.
+    const isSeen = terms.streams || firstTokenSeen;
+    const outputTokens = isSeen ? generatedTokens : terms.charge.outputTokens;
+    const cost = heldCost(terms.charge, outputTokens, heldMs);
     this.#queue.trueUp(charged.turn, charged.pool, cost);
   }
 }

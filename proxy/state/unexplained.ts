@@ -49,7 +49,8 @@ export function unexplainedUnits(
   const { runningSequences } = reading;
   const isForeign = runningSequences === null || runningSequences > ownSequences;
   // No request of ours comes to hold more than it was granted.
-  if (!isForeign) return { units: Math.min(units, mayBeOursUnits - explainedUnits), isForeign };
+  const mostOursUnits = Math.max(0, mayBeOursUnits - explainedUnits);
+  if (!isForeign) return { units: Math.min(units, mostOursUnits), isForeign };
   return { units, isForeign };
 }
 

@@ -51,6 +51,10 @@ export class WaitingRoom {
     this.#trueUps = new TrueUps(parts.clock, this.#queue);
     parts.ledger.onEnded((lease) => this.#trueUps.ended(lease));
     parts.ledger.onFreed(() => this.pump());
+    parts.ledger.onTurn(({ terms }, turn) => {
+      // There prefills wait for each other, even where nothing that was promised is given back.
+      if (turn === 'first_token' && terms.layout.model === 'dynamic') this.pump();
+    });
   }
 
   get length(): number {

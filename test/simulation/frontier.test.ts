@@ -15,7 +15,7 @@ import { chatTrace } from '../support/synthetic-trace.ts';
 
 const REQUESTS = 1_200;
 /** Enough to see whether a run can be repeated. */
-const FEW_REQUESTS = 250;
+const FEW_REQUESTS = 150;
 const LOAD = 2;
 
 const MACHINES: Readonly<Record<string, Partial<MachineOptions>>> = {

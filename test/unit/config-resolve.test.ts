@@ -137,6 +137,10 @@ describe('rules between options', () => {
     [{ 'admission-order': 'route,route' }, 'admission-order (--admission-order): names a step'],
     [{ hysteresis: '0.4', 'pressure-low': '0.3' }, 'hysteresis (--hysteresis): must be below'],
     [
+      { reserve: 'worst-case', 'overrun-probability': 0.1 },
+      'overrun-probability (--overrun-probability): is for reserve chance',
+    ],
+    [
       { 'max-priority': 'high', 'api-key-file': files.write('classless', 'key-1\n') },
       'max-priority (--max-priority): is for callers without API keys',
     ],

@@ -133,3 +133,14 @@ test('bytes of a unit', () => {
   expect(unitBytes(slots)).toBe(Math.ceil((195 * MIB) / 8192));
   expect(unitBytes({ ...slots, spec: null })).toBeNull();
 });
+
+test('units of lengths that are remembered take little memory, however long a context is', () => {
+  const contextTokens = 2 ** 27;
+  const layout: SlotsLayout = { ...slots, unified: true, contextTokens };
+  const before = process.memoryUsage().arrayBuffers;
+  for (let promptTokens = 2_048; promptTokens < 2 ** 23; promptTokens += 4_096) {
+    const charge = chargeOf(layout, promptTokens, 100, 1, 1);
+    expect(heldUnits(layout, charge, 'decode', 100)).toBe(charge.finalUnits);
+  }
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 * MIB);
+});

@@ -592,6 +592,16 @@ describe('6 to 9, in the default order', () => {
       },
       decides: { action: 'queue', charge: { outputTokens: 4_750 }, predictedWaitMs: 5_000 },
     },
+    {
+      when: 'and waits for nothing where a shrink is no step',
+      given: {
+        promptTokens: 1_000,
+        shape: { requestedOutputTokens: 9_500 },
+        config: { admissionOrder: ['route', 'short-queue', 'queue'] },
+        pools: [poolView([filled(5_000, 5_000, { capacity: known(6_000) })])],
+      },
+      decides: { action: 'reject', reason: 'memory_pressure' },
+    },
   ]);
 });
 

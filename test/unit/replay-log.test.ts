@@ -67,6 +67,7 @@ describe('a bad line is told by its field', () => {
     ['decision', { type: 'x' }, 'type is none'],
     ['decision', { request: 5 }, 'request is no text'],
     ['decision', { arrivedMs: -1 }, 'arrivedMs is no count'],
+    ['decision', { arrivedMs: 0, timeMs: 1e12 }, 'arrivedMs is more than a day'],
     ['decision', { action: 'drop' }, 'action is not known'],
     ['decision', { stream: 1 }, 'stream is neither'],
     ['decision', { prompts: 0 }, 'prompts is no count'],
@@ -74,6 +75,7 @@ describe('a bad line is told by its field', () => {
     ['decision', { promptTokens: { lo: 5, hi: 1, expected: 1 } }, 'promptTokens.hi is below lo'],
     ['decision', { forecast: { q50Tokens: 'x' } }, 'forecast.q50Tokens is no count'],
     ['settled', { outputTokens: 1e300 }, 'outputTokens is no count'],
+    ['settled', { totalMs: 1e12 }, 'totalMs is more than a day'],
     ['settled', { endedBy: 'god' }, 'endedBy is not known'],
     ['settings', { values: [1] }, 'values is no JSON object'],
     ['instance', { memoryModel: 'heap' }, 'memoryModel is not known'],
@@ -126,6 +128,16 @@ describe('requests', () => {
       ...{ atMs: 1_400, outputTokens, length: 'guessed' },
       logged: { outcome: 'refused', reason: 'queue_full', waitedMs: 100 },
     });
+  });
+
+  test('no guess is longer than a request can take', () => {
+    const long = { request: 'r2', forecast: { q50Tokens: 2 ** 53 }, maxTokensAsked: null };
+    const { requests } = traffic(
+      read('decision'),
+      read('settled', { request: 'r1' }),
+      read('decision', long),
+    );
+    expect(replayRequests(requests)[1]).toMatchObject({ totalMs: 86_400_000, length: 'guessed' });
   });
 
   test('one that waited has come when it came, and one that was observed has run', () => {

@@ -71,3 +71,17 @@ test('an answer that is cut at what a shrink left of its limit was cut by kvgate
   const { settled } = await settledAfter({ ...served, outputTokens: charge.outputTokens });
   expect(settled).toMatchObject({ endedBy: 'set_limit' });
 });
+
+test('a request that is sent again is one request that the level has changed', async () => {
+  const { admission, clock } = stateWorld();
+  const request = admissionRequest();
+  const result = await admission.admit(request, new AbortController().signal);
+  if (result.outcome !== 'admitted') throw new Error(result.outcome);
+  const { metrics, counted } = recordingMetrics();
+  const settlement = new Settlement({ metrics, clock, learners: [] });
+  const decision = { ...result.admitted.decision, level: 'high' as const };
+  const admitted = { ...result.admitted, decision };
+  settlement.begin(admitted, request.shape, CHAT, true);
+  settlement.begin(admitted, request.shape, CHAT, true);
+  expect(counted).toEqual([['degraded', 'high']]);
+});

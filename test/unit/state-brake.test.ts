@@ -1,11 +1,13 @@
 /** The brake watches what leases come to hold, and acts before the engine must; the engine is a pool of 10,000 cells. */
 import { describe, expect, test } from '@jest/globals';
 import { chargeOf } from '../../proxy/memory/charge.ts';
+import { beginReading } from '../../proxy/state/begin-reading.ts';
 import type { Lease } from '../../proxy/state/lease.ts';
 import { MAX_TAKEN_BACK, resumedRequest } from '../../proxy/state/resumed.ts';
 import { PAGED, SPLIT, UNIFIED } from '../support/decision.ts';
 import {
   admissionRequest,
+  reading,
   serving,
   stateWorld,
   type WorldOptions,
@@ -141,6 +143,17 @@ describe('by what the engine shows', () => {
     world.take(4_800, false);
     world.read('a', { runningSequences: 2, usedUnits: 12_000 });
     expect(world.went).toEqual([]);
+  });
+
+  test('what ended while it was read is no room for others', () => {
+    const world = brakeWorld();
+    world.answered.add(world.take(4_000));
+    const ended = world.take(5_000);
+    const endReading = beginReading(world.pools, world.ledger, world.clock, 'a');
+    ended.end();
+    endReading(reading({ runningSequences: 1, usedUnits: 4_000, capacityUnits: 10_000 }), {});
+    const silent = world.take(6_500);
+    expect(world.went).toEqual([['back', silent]]);
   });
 
   test('an engine that does not let go is no engine with room', () => {

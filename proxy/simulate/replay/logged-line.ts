@@ -60,6 +60,12 @@ export type LoggedLine =
   /** @param why names the field */
   | { readonly is: 'bad'; readonly why: string };
 
+/**
+ * What takes longer is a broken line. A replay looks at its engines twice a second
+ * while something runs or waits, so one such line would keep it at it for years.
+ */
+export const LONGEST_MS = 86_400_000;
+
 const ACTIONS = ['accept', 'shrink', 'route', 'queue', 'reject'] as const;
 const KINDS = ['chat', 'completion', 'embedding'] as const;
 const SOURCES = ['bytes', 'engine', 'tokenizer', 'token-ids', 'media'] as const;
@@ -96,7 +102,7 @@ function decisionFrom(fields: Fields): LoggedDecision {
     is: 'decision',
     request: fields.text('request'),
     timeMs: fields.count('timeMs'),
-    arrivedMs: fields.count('arrivedMs'),
+    arrivedMs: arrivalFrom(fields),
     action: fields.oneOf('action', ACTIONS),
     reason: fields.text('reason'),
     observed: fields.flag('observed'),
@@ -107,6 +113,13 @@ function decisionFrom(fields: Fields): LoggedDecision {
     neverDegrade: fields.flag('neverDegrade'),
     forecastTokens: forecast === null ? null : fields.inside('forecast').count('q50Tokens'),
   };
+}
+
+function arrivalFrom(fields: Fields): number {
+  const arrivedMs = fields.count('arrivedMs');
+  const waitedMs = fields.count('timeMs') - arrivedMs;
+  if (waitedMs > LONGEST_MS) throw new FieldError('arrivedMs is more than a day before timeMs');
+  return arrivedMs;
 }
 
 function shapeFrom(fields: Fields): RequestShape {
@@ -145,8 +158,14 @@ function endFrom(fields: Fields): LoggedEnd {
     outputTokens: fields.count('outputTokens'),
     endedBy: fields.oneOf('endedBy', ENDS),
     ttftMs: fields.countOrNull('ttftMs'),
-    totalMs: fields.count('totalMs'),
+    totalMs: durationFrom(fields),
   };
+}
+
+function durationFrom(fields: Fields): number {
+  const totalMs = fields.count('totalMs');
+  if (totalMs > LONGEST_MS) throw new FieldError('totalMs is more than a day');
+  return totalMs;
 }
 
 function instanceFrom(fields: Fields): LoggedLine {

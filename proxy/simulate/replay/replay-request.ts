@@ -5,7 +5,7 @@
 import { Speeds } from '../../state/speeds.ts';
 import { Quantiles } from '../quantiles.ts';
 import type { SimulatedRequest } from '../workload.ts';
-import type { LoggedDecision, LoggedEnd } from './logged-line.ts';
+import { LONGEST_MS, type LoggedDecision, type LoggedEnd } from './logged-line.ts';
 import type { LoggedRequest } from './logged-traffic.ts';
 
 /** Before the first request comes the engines are read. */
@@ -81,10 +81,12 @@ function guessed(
   const wanted = shape.kind === 'embedding' ? 0 : (forecastTokens ?? usualTokens);
   const outputTokens = Math.min(wanted, shape.requestedOutputTokens ?? wanted);
   const { expected } = shape.promptTokens;
+  const guessedMs = (tokens: number) =>
+    Math.min(LONGEST_MS, speeds.durationMs(ANY, expected, tokens) ?? 0);
   return {
     outputTokens,
-    ttftMs: speeds.durationMs(ANY, expected, 0) ?? 0,
-    totalMs: speeds.durationMs(ANY, expected, outputTokens) ?? 0,
+    ttftMs: guessedMs(0),
+    totalMs: guessedMs(outputTokens),
     length: 'guessed',
   };
 }

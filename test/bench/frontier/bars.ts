@@ -12,8 +12,6 @@ import { type Point, pointsOf, settingWords, type Verdict, verdict } from './ver
 
 export interface Figures {
   readonly comparisons: readonly Comparison[];
-  /** The same with a short `--queue-timeout`. */
-  readonly shortQueue: readonly Comparison[];
   /** The same on GPUs whose steps are slow. */
   readonly slow: readonly Comparison[];
   readonly extras: readonly Extra[];

@@ -5,8 +5,8 @@ import { flagsOf, machineFor, type Setting } from './settings.ts';
 import type { PreparedTrace } from './traces.ts';
 
 export const LOADS = [1, 2, 5, 10] as const;
-/** The default of `--queue-timeout`, and one that goodput's deadline leaves room for. */
-export const QUEUE_TIMEOUTS_S = { usual: 30, short: 5 } as const;
+/** The default of `--queue-timeout`; those without a guard have the same. */
+const QUEUE_TIMEOUT_S = 30;
 export const DEGRADES = ['seed', 'memory-only', 'off'] as const;
 export type Degrade = (typeof DEGRADES)[number];
 
@@ -14,7 +14,6 @@ export interface Comparison {
   readonly setting: Setting;
   readonly load: number;
   /** `--queue-timeout`, for every policy alike. */
-  readonly queueTimeoutS: number;
   readonly leftOutShare: number;
   /** Sequences that the engine takes at a time; null: no limit of its own. */
   readonly limit: number | null;
@@ -35,7 +34,6 @@ export interface StaticChoice {
 export interface Cell {
   readonly setting: Setting;
   readonly load: number;
-  readonly queueTimeoutS: number;
   /** null: all of the trace, once. */
   readonly requests: number | null;
 }
@@ -43,11 +41,11 @@ export interface Cell {
 export async function compared(
   runner: Runner,
   trace: PreparedTrace,
-  { setting, load, queueTimeoutS, requests }: Cell,
+  { setting, load, requests }: Cell,
 ): Promise<Comparison> {
   const flags = [...flagsOf(setting), ...loadFlags(load, requests)];
   const of = (policy: string, ...more: readonly string[]) => {
-    const timeout = policy === 'none' ? [] : ['--queue-timeout', String(queueTimeoutS)];
+    const timeout = policy === 'none' ? [] : ['--queue-timeout', String(QUEUE_TIMEOUT_S)];
     return runner.run({
       trace: trace.path,
       flags: [...flags, '--policy', policy, ...timeout, ...more],
@@ -66,7 +64,6 @@ export async function compared(
     ...{
       setting,
       load,
-      queueTimeoutS,
       leftOutShare: trace.leftOutShare,
       limit: machineFor(setting).maxSequences,
     },

@@ -4,6 +4,8 @@
  * trace of KVGATE_TRACE and writes the tables of docs/frontier.md.
  *
  *   --quick         4,000 requests, two machines, two loads, no million
+ *   --requests N    so many requests in each run in place of the whole trace, and no million
+ *   --loads 2,10    only these loads
  *   --only TEXT     settings whose words contain it, nothing else and no extras
  *   --print         to stdout, not into the document
  */
@@ -12,7 +14,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readTrace } from '../../../proxy/simulate/traces/read-trace.ts';
 import { type Figures, verdicts } from './bars.ts';
-import { type Comparison, compared, LOADS, QUEUE_TIMEOUTS_S } from './comparisons.ts';
+import { type Comparison, compared, LOADS } from './comparisons.ts';
 import { fairnessRuns, limitRuns, millionRuns, recoveryRuns } from './extras.ts';
 import { Runner } from './runs.ts';
 import { allSettings, type Setting, slowSettings } from './settings.ts';
@@ -35,12 +37,14 @@ const FEW_LOADS = [2, 10];
 const FOLDER = '.cache/frontier';
 
 const NOTHING: Figures = {
-  ...{ comparisons: [], shortQueue: [], slow: [], extras: [], fairness: [], recovery: [] },
+  ...{ comparisons: [], slow: [], extras: [], fairness: [], recovery: [] },
 };
 
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
+    requests: { type: 'string' },
+    loads: { type: 'string' },
     only: { type: 'string' },
     print: { type: 'boolean', default: false },
   },
@@ -58,7 +62,7 @@ else writeTables(tables);
 
 async function measured(tracePath: string): Promise<Figures> {
   const trace = await readTrace(tracePath);
-  const requests = values.quick ? QUICK_REQUESTS : null;
+  const requests = requestsOfRun();
   const runner = new Runner({
     dist: process.env.KVGATE_DIST ?? 'dist',
     cacheFolder: join(FOLDER, 'results'),
@@ -75,30 +79,27 @@ async function measured(tracePath: string): Promise<Figures> {
   const all = (
     settings: readonly Setting[],
     loads: readonly number[],
-    queueTimeoutS: number,
   ): Promise<readonly Comparison[]> => {
     const cells = chosen(settings).flatMap((setting) => loads.map((load) => ({ setting, load })));
     return Promise.all(
       cells.map(({ setting, load }) =>
-        compared(runner, traceFor(setting), { setting, load, queueTimeoutS, requests }),
+        compared(runner, traceFor(setting), { setting, load, requests }),
       ),
     );
   };
-  const { usual, short } = QUEUE_TIMEOUTS_S;
-  const [comparisons, shortQueue, slow] = await Promise.all([
-    all(allSettings(), values.quick ? FEW_LOADS : LOADS, usual),
-    all(allSettings(), FEW_LOADS, short),
-    all(slowSettings(), FEW_LOADS, usual),
+  const [comparisons, slow] = await Promise.all([
+    all(allSettings(), loadsOfRun()),
+    all(slowSettings(), FEW_LOADS),
   ]);
-  if (values.only !== undefined) return { ...NOTHING, comparisons, shortQueue, slow };
+  if (values.only !== undefined) return { ...NOTHING, comparisons, slow };
   const parts = { runner, traceFor, trace, folder: join(FOLDER, 'traces'), requests };
   const [limits, millions, fairness, recovery] = await Promise.all([
     limitRuns(parts),
-    values.quick ? [] : millionRuns(parts),
+    requests === null ? millionRuns(parts) : [],
     fairnessRuns(parts),
     recoveryRuns(parts),
   ]);
-  return { comparisons, shortQueue, slow, extras: [...limits, ...millions], fairness, recovery };
+  return { comparisons, slow, extras: [...limits, ...millions], fairness, recovery };
 }
 
 function chosen(settings: readonly Setting[]): readonly Setting[] {
@@ -109,24 +110,37 @@ function chosen(settings: readonly Setting[]): readonly Setting[] {
 }
 
 function tablesOf(all: Figures): Readonly<Record<string, string>> {
-  const { comparisons, shortQueue, slow, extras, fairness, recovery } = all;
+  const { comparisons, slow, extras, fairness, recovery } = all;
   return {
-    scope: values.quick
-      ? `Measured with \`--quick\`: ${QUICK_REQUESTS.toLocaleString('en')} requests in each run.`
-      : 'Measured in full: every request of the trace in each run.',
+    scope: scopeOfRun(),
     summary: summary(verdicts(all)),
-    'short summary': summary(verdicts({ ...NOTHING, comparisons: shortQueue })),
     'slow summary': summary(verdicts({ ...NOTHING, comparisons: slow })),
     headline: headline(comparisons),
     degradation: degradation(comparisons),
-    'short queue': headline(shortQueue),
-    'short queue degradation': degradation(shortQueue),
     slow: headline(slow),
     extras: extraTable(extras),
     fairness: fairnessTable(fairness),
     recovery: recoveryTable(recovery),
     machines: machineTable([...comparisons, ...slow]),
   };
+}
+
+function loadsOfRun(): readonly number[] {
+  if (values.loads !== undefined) return values.loads.split(',').map(Number);
+  return values.quick ? FEW_LOADS : LOADS;
+}
+
+/** null: the whole trace. */
+function requestsOfRun(): number | null {
+  if (values.quick) return QUICK_REQUESTS;
+  return values.requests === undefined ? null : Number(values.requests);
+}
+
+function scopeOfRun(): string {
+  const requests = requestsOfRun();
+  if (requests === null) return 'Measured in full: every request of the trace in each run.';
+  const machines = values.quick ? ' with the smallest machine' : '';
+  return `Measured${machines} with the first ${requests.toLocaleString('en')} requests of the trace in each run.`;
 }
 
 /** Each table goes between its own pair of marks. */
