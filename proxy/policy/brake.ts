@@ -31,7 +31,7 @@ export interface BrakeLimits {
 export interface BrakeLease {
   /** What it holds now; until its first token that includes the transient of its prefill. */
   readonly heldUnits: number;
-  /** The most it holds until it has `lookaheadTokens` more. */
+  /** What it holds by the time that it has `lookaheadTokens` more. */
   readonly laterUnits: number;
   /**
    * `silent`: its client has not a byte of an answer yet. `leaving`: it is
@@ -71,7 +71,13 @@ export function planBrake<L extends BrakeLease>(input: BrakeInput<L>): BrakePlan
   if (limits === null) return { state: 'ok', slackUnits: Number.POSITIVE_INFINITY };
   const { capacityUnits, endUnits } = limits;
   const staying = leases.filter(({ state }) => state !== 'leaving');
-  const laterUnits = othersUnits + sumOf(staying, ({ laterUnits }) => laterUnits);
+  // Some hold more now than they will, others less.
+  const laterUnits =
+    othersUnits +
+    Math.max(
+      sumOf(staying, ({ heldUnits }) => heldUnits),
+      sumOf(staying, (lease) => lease.laterUnits),
+    );
   if (laterUnits <= capacityUnits) {
     const state = isOn && !hasRoomAgain(input, capacityUnits) ? 'hold' : 'ok';
     return { state, slackUnits: capacityUnits - laterUnits };

@@ -69,7 +69,9 @@ export function doubtOf(ended: number, running: number): number {
  * chance is that of a request that began so much later.
  */
 export function futureOf(request: RequestInTime): RequestFuture {
-  const { layout, charge, generatedTokens, phase, prefillSteps, curve, doubt } = request;
+  const { layout, charge, generatedTokens, phase, curve, doubt } = request;
+  // Those it is added to may have been foreseen so many steps ago.
+  const prefillSteps = phase === 'prefill' ? request.prefillSteps + FIRST_INTERVAL_STEPS : 0;
   if (charge.sequences > 1) {
     // Several sequences are of unlike lengths that nobody tells apart: all may run to the end.
     return { units: Array(INTERVALS).fill(charge.peakUnits), runs: Array(INTERVALS).fill(1) };

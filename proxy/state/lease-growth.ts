@@ -6,7 +6,7 @@ import type { Speeds } from './speeds.ts';
 /** Units by the tokens that are still to come. */
 export interface LeaseGrowth {
   readonly heldUnits: number;
-  /** The most it holds until it has so many tokens more. */
+  /** What it holds by the time that it has so many tokens more: the first steps after prefill are over by then. */
   readonly after: (tokens: number) => number;
 }
 
@@ -26,7 +26,11 @@ export function growthOf(lease: Lease, speeds: Speeds, nowMs: number): LeaseGrow
   const hasOverrun = produced > limitTokens;
   return {
     heldUnits: produced === generatedTokens ? lease.heldUnits : unitsAt(produced),
-    after: (tokens) =>
-      unitsAt(hasOverrun ? produced + tokens : Math.min(limitTokens, produced + tokens)),
+    after: (tokens) => {
+      const then = hasOverrun ? produced + tokens : Math.min(limitTokens, produced + tokens);
+      return lease.firstTokenSeen && then > 1
+        ? heldUnits(layout, charge, 'decode', then)
+        : unitsAt(then);
+    },
   };
 }

@@ -22,7 +22,7 @@ export interface EngineRun {
 }
 
 /** A seeded generator of numbers in [0, 1): a linear congruence, good enough to spread sizes. */
-export function seededNumbers(seed: number): () => number {
+function seededNumbers(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
