@@ -116,6 +116,8 @@ export function fitsNow(
   const roomUnits = limits.units - outlook.othersUnits;
   // Alone it is charged by what it may ever hold, as when it was asked whether it could fit at all.
   if (charge.peakUnits > roomUnits) return false;
+  // Whatever was foreseen, now counts what is there now.
+  if (outlook.heldUnits + charge.prefillUnits > roomUnits) return false;
   const candidate = candidateFuture(layout, charge, outlook, curve);
   return outlook.future.fits(candidate, roomUnits, outlook.overrunProbability);
 }

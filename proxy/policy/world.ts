@@ -57,6 +57,8 @@ export interface InstanceView {
 /** What is foreseen of an instance's live leases. */
 export interface Outlook {
   readonly future: Future;
+  /** What they hold now, as far as it is seen. */
+  readonly heldUnits: number;
   /** What others hold there: it stays. */
   readonly othersUnits: number;
   /** Chance that is taken that they come to need more than there is. */

@@ -48,7 +48,7 @@ export class KvgateFront implements Front {
   readonly #byLease = new Map<Lease, SimulatedRequest>();
   readonly #recalls = new Recalls((lease, how) => {
     this.#isDue = true;
-    void this.#recall(lease, how);
+    void this.#recall(lease, how, true);
   });
   readonly #ghosts: Ghosts;
   /** Something was decided whose promise has not come through yet. */
@@ -130,7 +130,7 @@ export class KvgateFront implements Front {
         const limit = asked.shape.requestedOutputTokens ?? request.askedTokens;
         stage.start(request, admitted.decision.grant.outputTokens ?? limit, admitted.instance.name);
         const recalled = this.#recalls.started(admitted.lease);
-        if (recalled !== null) void this.#recall(admitted.lease, recalled);
+        if (recalled !== null) void this.#recall(admitted.lease, recalled, false);
         return;
       }
       case 'rejected':
@@ -144,7 +144,7 @@ export class KvgateFront implements Front {
   }
 
   /** As handle-generation.ts does with a request that was taken back, or ended for want of memory. */
-  async #recall(lease: Lease, how: Recall): Promise<void> {
+  async #recall(lease: Lease, how: Recall, wasSent: boolean): Promise<void> {
     // Its connection breaks off first: the brake is not called again by what it does.
     await Promise.resolve();
     const request = this.#byLease.get(lease);
@@ -154,7 +154,8 @@ export class KvgateFront implements Front {
     this.#flights.delete(request.index);
     this.#byLease.delete(lease);
     stage.cancel(request, how);
-    this.#world.drains.drain(lease);
+    if (wasSent) this.#world.drains.drain(lease);
+    else lease.end();
     this.#isDue = true;
     if (how === 'cut') return;
     const resumed = resumedRequest(flight.asked, flight.admitted, clock.nowMs());

@@ -10,8 +10,8 @@ import type { SimulatedRequest, Workload } from './workload.ts';
 
 /** As production reads its engines and GPUs by default. */
 const POLL_INTERVAL_MS = 500;
-/** Streams tell of their tokens at most so often. */
-const PROGRESS_INTERVAL_MS = 100;
+/** Streams tell of their tokens so often, a step or two: in production each event does. */
+const PROGRESS_INTERVAL_MS = 25;
 
 export interface SimulationParts {
   readonly workload: Workload;

@@ -31,7 +31,7 @@ export type OutlookPolicy = Pick<PolicyConfig, 'reserve' | 'overrunProbability'>
 
 /** Where an overrun ends requests of others, and where the engine preempts and only time is lost. */
 const PROBABILITY = { hurts: 1e-6, preempts: 1e-2 };
-/** Renewed after as long as the first interval takes, within these bounds. */
+/** Renewed after as long as the first interval takes at least, within these bounds. */
 const RENEW_MS = { least: 20, unknown: 100, most: 500 };
 /** A prefill may take so many times the mean: others are read before it. */
 const PREFILL_MARGIN = 2;
@@ -77,6 +77,7 @@ export class Outlooks {
     const probability = overrunProbability ?? usual;
     return {
       future: this.#upToDate(name, capacityUnits, probability).future,
+      heldUnits: this.#parts.ledger.totals(name).heldUnits,
       othersUnits,
       overrunProbability: probability,
       stepsPerPromptToken: this.#stepsPerPromptToken(name),
@@ -189,7 +190,7 @@ export class Outlooks {
   }
 
   #renewMs(instance: string): number {
-    const stepMs = this.#parts.speeds.stepMs(instance);
+    const stepMs = this.#parts.speeds.fastestStepMs(instance);
     if (stepMs === null) return RENEW_MS.unknown;
     return Math.min(RENEW_MS.most, Math.max(RENEW_MS.least, FIRST_INTERVAL_STEPS * stepMs));
   }

@@ -71,9 +71,9 @@ export class Speeds {
     return Math.max(0, Math.ceil(elapsedMs / fastestMsPerToken));
   }
 
-  /** Milliseconds of a decode step; null before anything was learned. */
-  stepMs(instance: string): number | null {
-    return this.#of(instance).decodeMsPerToken;
+  /** Milliseconds of a decode step at the fastest that was seen lately; null before one was. */
+  fastestStepMs(instance: string): number | null {
+    return this.#of(instance).fastestMsPerToken;
   }
 
   /** Decode steps in the time that a token of a prompt takes; null before anything was learned. */

@@ -1,5 +1,6 @@
 /** Room now, and room ever. */
 import { describe, expect, test } from '@jest/globals';
+import { Future } from '../../proxy/policy/chance.ts';
 import {
   capacityUnits,
   chargeFor,
@@ -117,4 +118,22 @@ describe('room', () => {
     expect(headroomAfter(view, charge(200))).toBeCloseTo(0.5, 12);
     expect(headroomAfter(instanceView({ capacity: UNLIMITED }), charge(200))).toBe(1);
   });
+});
+
+test('what leases hold now counts, whatever was foreseen of them', () => {
+  const foreseen = (heldUnits: number) => ({
+    future: new Future(1_000),
+    heldUnits,
+    othersUnits: 0,
+    overrunProbability: 0.01,
+    stepsPerPromptToken: 0,
+    doubt: 0,
+  });
+  const fits = (heldUnits: number) =>
+    fitsNow(
+      instanceView({ capacity: known(1_000), outlook: foreseen(heldUnits) }),
+      charge(400),
+      null,
+    );
+  expect([fits(600), fits(601)]).toEqual([true, false]);
 });

@@ -57,3 +57,19 @@ test('a lease that has ended is forgotten', async () => {
   lease.end();
   expect(outlooks.leasedUnits('a')).toBe(0);
 });
+
+test('a future lasts for its first steps at the fastest speed that was seen, not at the mean', async () => {
+  const made = world();
+  // Ten times as slow from now on: the mean step is slower, and the next may be as fast as before.
+  for (let index = 0; index < 3; index += 1) {
+    made.speeds.learn('a', { promptTokens: 100, outputTokens: 100, ttftMs: 0, totalMs: 10_000 });
+  }
+  const outlooks = made.foreseenBy();
+  const lease = await admitted(made);
+  lease.generated(2);
+  made.look(outlooks);
+  const fastestMs = made.speeds.fastestStepMs('a') ?? Number.NaN;
+  lease.generated(12);
+  made.clock.advance(8 * fastestMs);
+  expect(made.look(outlooks)).toBe(made.look(made.foreseenBy()));
+});
