@@ -16,6 +16,7 @@ import { StartError } from './start-error.ts';
 import { Admission } from './state/admission.ts';
 import { Brake } from './state/brake.ts';
 import { Capacities } from './state/capacities.ts';
+import { connectRooms } from './state/connect-rooms.ts';
 import { Drains } from './state/drains.ts';
 import { EngineMonitor, type EngineMonitorOptions } from './state/engine-monitor.ts';
 import { GpuMonitor } from './state/gpu-monitor.ts';
@@ -29,7 +30,7 @@ import type { Log } from './state/log.ts';
 import type { Metrics } from './state/metrics.ts';
 import { Outlooks } from './state/outlooks.ts';
 import { Overview } from './state/overview.ts';
-import { isServing, Pools } from './state/pools.ts';
+import { Pools } from './state/pools.ts';
 import { PreEviction } from './state/pre-eviction.ts';
 import { Sessions } from './state/sessions.ts';
 import type { Learner } from './state/settled.ts';
@@ -103,8 +104,10 @@ export async function composeState(
   const decided = { judge, admission, drains, brake, engines };
   const rooms = { ...watched, ...tokens, ...told, ...decided, speeds, lengths, sessions, learners };
   decisionLog.settings(decidingValues(config.options));
-  const instanceLines = new InstanceLines(rooms);
-  connect(rooms, new PreEviction({ ...rooms, log }, memory.poolPressure), instanceLines);
+  connectRooms(rooms, [
+    new PreEviction({ ...rooms, log }, memory.poolPressure),
+    new InstanceLines(rooms),
+  ]);
   return rooms;
 }
 
@@ -154,50 +157,4 @@ function engineOptions({ engine, probe }: Config): EngineMonitorOptions {
       audioTokens: engine.audioTokens,
     }),
   };
-}
-
-/** Whatever frees memory or brings a new reading may let somebody out of the queue. */
-function connect(
-  rooms: Pick<
-    Awaited<ReturnType<typeof composeState>>,
-    | 'ledger'
-    | 'metrics'
-    | 'pools'
-    | 'drains'
-    | 'judge'
-    | 'admission'
-    | 'gpu'
-    | 'headrooms'
-    | 'brake'
-  >,
-  preEviction: PreEviction,
-  instanceLines: InstanceLines,
-): void {
-  const { ledger, metrics, pools, drains, judge, admission, gpu, headrooms, brake } = rooms;
-  const lookAgain = () => {
-    judge.refreshLevels();
-    headrooms.refresh();
-    for (const instance of pools.instances.filter(isServing)) {
-      preEviction.observe(instance);
-      instanceLines.observe(instance);
-    }
-    admission.pump();
-  };
-  ledger.onEndedTwice(() => metrics.leaseEndedTwice());
-  pools.onChange((before, after) => {
-    if (after.health.state === 'unreachable' && after.health.processGone) {
-      drains.processGone(after.name);
-      ledger.forgetHighWater(after.name);
-    }
-    if (after.latest !== null && after.latest !== before.latest) {
-      drains.confirm(after, after.latest);
-      brake.readingTaken(after);
-    }
-    headrooms.observe(after);
-    lookAgain();
-  });
-  gpu.onSample(() => {
-    brake.gpusRead();
-    lookAgain();
-  });
 }

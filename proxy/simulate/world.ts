@@ -13,6 +13,7 @@ import type { BrakeEffects } from '../state/brake-effects.ts';
 import { Calibration } from '../state/calibration.ts';
 import { Capacities, type CapacitiesOptions } from '../state/capacities.ts';
 import type { Clock } from '../state/clock.ts';
+import { connectRooms } from '../state/connect-rooms.ts';
 import type { DecisionLog } from '../state/decision-log.ts';
 import { Drains } from '../state/drains.ts';
 import { EngineProcesses } from '../state/engine-processes.ts';
@@ -25,7 +26,7 @@ import { Levels } from '../state/levels.ts';
 import type { Log } from '../state/log.ts';
 import type { Metrics } from '../state/metrics.ts';
 import { Outlooks } from '../state/outlooks.ts';
-import { isServing, Pools } from '../state/pools.ts';
+import { Pools } from '../state/pools.ts';
 import { PreEviction } from '../state/pre-eviction.ts';
 import { Sessions } from '../state/sessions.ts';
 import type { Learner } from '../state/settled.ts';
@@ -120,9 +121,9 @@ export function composeWorld(members: readonly Member[], rules: Rules, parts: Wo
   ];
   const rooms = {
     ...{ clock, pools, ledger, gpu, source, judge, admission, drains, learners, levels },
-    ...{ headrooms, preEviction, metrics, brake },
+    ...{ headrooms, metrics, brake },
   };
-  connect(rooms);
+  connectRooms(rooms, [preEviction]);
   void gpu.start(0);
   return { ...rooms, poll: () => poll(members, rules, rooms) };
 }
@@ -135,45 +136,6 @@ function placeOf(members: readonly Member[], name: string): number {
 function floorBytes({ gpuBytes, layout, capacityUnits }: WorldMachine, memory: GpuMargins): number {
   const kvBytes = layout.model === 'dynamic' ? (capacityUnits ?? 0) : 0;
   return Math.max(0, gpuBytes - reservedBytes(gpuBytes, memory) - kvBytes);
-}
-
-type Connected = Pick<
-  World,
-  | 'ledger'
-  | 'metrics'
-  | 'pools'
-  | 'drains'
-  | 'judge'
-  | 'admission'
-  | 'gpu'
-  | 'headrooms'
-  | 'preEviction'
-  | 'brake'
->;
-
-/** As `connect` of compose-state.ts. */
-function connect(rooms: Connected): void {
-  const { ledger, metrics, pools, drains, judge, admission, gpu, headrooms } = rooms;
-  const { preEviction, brake } = rooms;
-  const lookAgain = () => {
-    judge.refreshLevels();
-    headrooms.refresh();
-    for (const instance of pools.instances.filter(isServing)) preEviction.observe(instance);
-    admission.pump();
-  };
-  ledger.onEndedTwice(() => metrics.leaseEndedTwice());
-  pools.onChange((before, after) => {
-    if (after.latest !== null && after.latest !== before.latest) {
-      drains.confirm(after, after.latest);
-      brake.readingTaken(after);
-    }
-    headrooms.observe(after);
-    lookAgain();
-  });
-  gpu.onSample(() => {
-    brake.gpusRead();
-    lookAgain();
-  });
 }
 
 /** A round of readings: of the engines, and of GPUs where leases are counted in their bytes. */

@@ -1,8 +1,13 @@
 /** Traces made up by rule: prompts and outputs of many lengths, in an uneven stream. */
 import { type Trace, traceOf } from '../../proxy/simulate/traces/trace.ts';
 
-/** @param seed another one gives other requests */
-export function syntheticTrace(requests: number, seed = 1): Trace {
+interface Lengths {
+  readonly promptTokens: number;
+  readonly outputTokens: number;
+}
+
+/** Arrivals by chance, a second apart on the mean; `lengthsOf` draws what it needs from 0 to 1. */
+function drawnTrace(requests: number, seed: number, lengthsOf: (drawn: () => number) => Lengths) {
   let state = seed;
   const drawn = () => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -12,13 +17,17 @@ export function syntheticTrace(requests: number, seed = 1): Trace {
   return traceOf(
     Array.from({ length: requests }, () => {
       atMs += -1_000 * Math.log(1 - drawn());
-      return {
-        atMs,
-        promptTokens: 50 + Math.floor(3_000 * drawn() ** 2),
-        outputTokens: 1 + Math.floor(400 * drawn() ** 2),
-      };
+      return { atMs, ...lengthsOf(drawn) };
     }),
   );
+}
+
+/** @param seed another one gives other requests */
+export function syntheticTrace(requests: number, seed = 1): Trace {
+  return drawnTrace(requests, seed, (drawn) => ({
+    promptTokens: 50 + Math.floor(3_000 * drawn() ** 2),
+    outputTokens: 1 + Math.floor(400 * drawn() ** 2),
+  }));
 }
 
 export function asAzureCsv(trace: Trace): string {
@@ -37,21 +46,10 @@ const CHAT_SHARES = [0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1] a
 
 /** Lengths as people chat: half of the prompts near a thousand tokens, and a long tail. */
 export function chatTrace(requests: number, seed = 1): Trace {
-  let state = seed;
-  const drawn = () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-  let atMs = 0;
-  return traceOf(
-    Array.from({ length: requests }, () => {
-      atMs += -1_000 * Math.log(1 - drawn());
-      const [promptTokens, outputTokens] = [CHAT_PROMPTS, CHAT_OUTPUTS].map((lengths) =>
-        lengthAt(lengths, drawn()),
-      );
-      return { atMs, promptTokens: promptTokens ?? 1, outputTokens: outputTokens ?? 1 };
-    }),
-  );
+  return drawnTrace(requests, seed, (drawn) => ({
+    promptTokens: lengthAt(CHAT_PROMPTS, drawn()),
+    outputTokens: lengthAt(CHAT_OUTPUTS, drawn()),
+  }));
 }
 
 function lengthAt(lengths: readonly number[], share: number): number {
